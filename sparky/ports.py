@@ -1,0 +1,133 @@
+"""The doors to the outside: Source, Backend, Store, Publisher. Pure code sees nothing else.
+
+A real implementation and its fake pass the same contract suite in `tests/contract/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from sparky.model import Activity, Digest, Kind, Repo, Window
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """How many activities of each kind a source says there are in a window."""
+
+    expected: Mapping[Kind, int]
+    notes: tuple[str, ...] = ()
+    """What the reader of a digest must know: a shallow clone, a detached head, a cut."""
+
+
+class Source(Protocol):
+    """Reads what happened in repositories. Errors: SourceError, Transient, Throttled."""
+
+    def identify(self, location: str) -> Repo:
+        """Find the repository that `location` (path, URL, `owner/name`) names."""
+        ...
+
+    def refresh(self, repo: Repo) -> None:
+        """Bring what the source keeps of the repository up to date (clone, fetch)."""
+        ...
+
+    def census(self, repo: Repo, window: Window) -> Census:
+        """Count the activities in the window without reading them."""
+        ...
+
+    def activities(self, repo: Repo, window: Window) -> Iterator[Activity]:
+        """Stream the window's activities, newest first; memory does not grow with history."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What answers: a server and a model, and how much it can read at once."""
+
+    name: str
+    """The kind of engine that really answers, such as `llama.cpp` or `vllm`."""
+    model: str
+    context: int
+    """Tokens of prompt and answer together."""
+    slots: int = 1
+    """Requests that it works on at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One request. `system` is constant for a prompt version, so that prefix caches hit."""
+
+    system: str
+    user: str
+    max_tokens: int
+    schema: Mapping[str, Any] | None = None
+    """A JSON Schema that the answer must satisfy; enforced where the engine can."""
+    temperature: float = 0.0
+    seed: int = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an engine said, whole: a cut or empty answer is an error, never an Answer."""
+
+    text: str
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+    seconds: float = 0.0
+    finish: str = "stop"
+
+
+class Backend(Protocol):
+    """A language model behind a door. Errors: Transient, Throttled, EngineError."""
+
+    def engine(self) -> Engine:
+        """Ask the server what it is; raises if it is not there or serves another model."""
+        ...
+
+    def count(self, text: str) -> int:
+        """Tokens of `text`: exact where the engine can say, else a calibrated estimate."""
+        ...
+
+    def complete(self, prompt: Prompt) -> Answer:
+        """Ask once, with connect, read and total deadlines."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Publisher(Protocol):
+    """Puts a digest where people read it."""
+
+    def publish(self, digest: Digest) -> str:
+        """Write it whole or not at all; returns where it is now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to do one step, until the lease ends. A later attempt voids it."""
+
+    step_id: int
+    job_id: int
+    run_id: str
+    repo: Repo
+    window: Window
+    stage: str
+    key: str
+    attempt: int
+    lease_until: datetime
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Clock(Protocol):
+    """Passed in wherever time matters."""
+
+    def __call__(self) -> datetime: ...
+
+
+Transaction = AbstractContextManager[Any]
