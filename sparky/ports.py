@@ -6,7 +6,6 @@ A real implementation and its fake pass the same contract suite in `tests/contra
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -128,6 +127,3 @@ class Clock(Protocol):
     """Passed in wherever time matters."""
 
     def __call__(self) -> datetime: ...
-
-
-Transaction = AbstractContextManager[Any]
