@@ -7,7 +7,8 @@
         ├── UsageError         the command or a setting is wrong (exit code 2)
         ├── SourceError        this repository cannot be read
         ├── EngineError        the engine refuses this request
-        │   └── ContextExceeded    the prompt is longer than the engine's context
+        │   ├── ContextExceeded    the prompt is longer than the engine's context
+        │   └── BadAnswer          an answer came, but cut, empty or unusable
         ├── ServiceError       an embedded service or its files are broken
         └── StoreError         the database does not fit this code
 
@@ -66,6 +67,10 @@ class EngineError(Permanent):
 
 class ContextExceeded(EngineError):
     """The prompt does not fit into the engine's context."""
+
+
+class BadAnswer(EngineError):
+    """The engine answered, but with nothing usable: empty, cut at the length limit, no JSON."""
 
 
 class ServiceError(Permanent):
