@@ -5,12 +5,12 @@ A real implementation and its fake pass the same contract suite in `tests/contra
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from sparky.model import Activity, Digest, Kind, Repo, Window
+from sparky.model import Activity, Chunk, Digest, Kind, Repo, Summary, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +127,43 @@ class Clock(Protocol):
     """Passed in wherever time matters."""
 
     def __call__(self) -> datetime: ...
+
+
+class Store(Protocol):
+    """The truth: Postgres. What the pipeline needs of it; the farm uses more of the gateway."""
+
+    def replace_activities(
+        self, repo_id: str, window: Window, activities: Iterator[Activity]
+    ) -> int:
+        """Make the window's stored activities equal to these, in one transaction; how many."""
+        ...
+
+    def activities(self, repo_id: str, window: Window) -> tuple[Activity, ...]:
+        """The window's activities, oldest first."""
+        ...
+
+    def put_chunks(self, job_id: int, chunks: Sequence[Chunk]) -> None: ...
+
+    def chunk(self, key: str) -> Chunk:
+        """The chunk of that key; StoreError if there is none."""
+        ...
+
+    def members(self, repo_id: str, keys: Collection[str]) -> tuple[Activity, ...]:
+        """The activities of those keys, oldest first."""
+        ...
+
+    def summary(self, key: str) -> Summary | None: ...
+
+    def put_summary(self, summary: Summary) -> None:
+        """Keep it unless that key is there already."""
+        ...
+
+    def answer(self, key: str) -> Answer | None:
+        """An engine's earlier answer to the same question, marked `cached`."""
+        ...
+
+    def put_answer(self, key: str, answer: Answer) -> None: ...
+
+    def put_digest(self, digest: Digest) -> Digest:
+        """Store it as the next revision, or find that the last revision says the same."""
+        ...
