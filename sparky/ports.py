@@ -119,6 +119,8 @@ class Claim:
     stage: str
     key: str
     attempt: int
+    failures: int
+    """Attempts of this step that failed before this one."""
     lease_until: datetime
     options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -1,0 +1,1 @@
+"""Postgres, the truth: the schema, and one gateway that returns model values."""

@@ -1,0 +1,305 @@
+"""What is known: repositories, activities, chunks, summaries, digests. Values in, values out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from itertools import islice
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from sparky.errors import StoreError
+from sparky.model import Activity, Chunk, Digest, Repo, Summary, Window
+from sparky.ports import Answer
+from sparky.store import tables as t
+from sparky.store.codec import dump, load
+from sparky.store.connection import connect, translated
+
+BATCH = 500
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class DigestLine:
+    """A stored digest as a line of a list."""
+
+    repo: Repo
+    window: Window
+    revision: int
+    status: str
+    headline: str
+    created_at: datetime
+
+
+class Gateway:
+    """The Store of `sparky.ports`, on Postgres. Errors: Transient, StoreError."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+
+    @classmethod
+    def open(cls, url: str) -> Gateway:
+        """A gateway to the database at `url`; connects at its first use."""
+        return cls(connect(url))
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    @contextmanager
+    def _begin(self) -> Iterator[sa.Connection]:
+        with translated(), self.engine.begin() as connection:
+            yield connection
+
+    # repositories
+
+    def add_repo(self, repo: Repo, *, tracked: bool = True) -> None:
+        """Record the repository; an id that is known takes the new name and place."""
+        row = {
+            "id": repo.id,
+            "name": repo.name,
+            "source": repo.source,
+            "location": repo.location,
+            "url": repo.url,
+            "tracked": tracked,
+        }
+        wanted = insert(t.repositories).values(row)
+        with self._begin() as connection:
+            connection.execute(
+                wanted.on_conflict_do_update(
+                    index_elements=["id"],
+                    set_={
+                        "name": repo.name,
+                        "location": repo.location,
+                        "url": repo.url,
+                        "tracked": t.repositories.c.tracked | wanted.excluded.tracked,
+                    },
+                )
+            )
+
+    def repos(self, tracked: bool | None = True) -> tuple[Repo, ...]:
+        """Repositories by name: the tracked ones, the others, or (None) all."""
+        query = sa.select(t.repositories).order_by(t.repositories.c.name)
+        if tracked is not None:
+            query = query.where(t.repositories.c.tracked.is_(tracked))
+        with self._begin() as connection:
+            return tuple(_repo(row) for row in connection.execute(query))
+
+    def find_repo(self, name: str) -> Repo | None:
+        """The repository of that id, name or location."""
+        c = t.repositories.c
+        query = (
+            sa.select(t.repositories)
+            .where(sa.or_(c.id == name, c.name == name, c.location == name))
+            .order_by(c.id == name, c.added_at.desc())
+            .limit(1)
+        )
+        with self._begin() as connection:
+            row = connection.execute(query).first()
+        return _repo(row) if row else None
+
+    def remove_repo(self, repo_id: str) -> bool:
+        """Forget the repository and all that is known of it; whether it was there."""
+        with self._begin() as connection:
+            gone = connection.execute(
+                sa.delete(t.repositories).where(t.repositories.c.id == repo_id)
+            )
+        return gone.rowcount > 0
+
+    # activities
+
+    def replace_activities(
+        self, repo_id: str, window: Window, activities: Iterator[Activity]
+    ) -> int:
+        """Make the window's stored activities equal to these, in one transaction; how many.
+
+        Streams in batches of 500: memory does not grow with the window.
+        """
+        c = t.activities.c
+        inside = (c.repository_id == repo_id, c.at >= window.since, c.at < window.until)
+        total = 0
+        with self._begin() as connection:
+            # A slow clone is not an idle client.
+            connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            # Two fetches of one repository must not interleave their deletes and inserts.
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_lock_id(repo_id))))
+            connection.execute(sa.delete(t.activities).where(*inside))
+            for batch in _batches(activities, BATCH):
+                rows = [
+                    {"repository_id": repo_id, "key": a.key, "at": a.at, "payload": dump(a)}
+                    for a in batch
+                ]
+                wanted = insert(t.activities)
+                kept = connection.execute(
+                    wanted.on_conflict_do_update(
+                        index_elements=["repository_id", "key"],
+                        set_={"at": wanted.excluded.at, "payload": wanted.excluded.payload},
+                    ),
+                    rows,
+                )
+                total += len(rows) if kept.rowcount < 0 else kept.rowcount
+        return total
+
+    def activities(self, repo_id: str, window: Window) -> tuple[Activity, ...]:
+        """The window's activities, oldest first."""
+        c = t.activities.c
+        return self._activities(
+            c.repository_id == repo_id, c.at >= window.since, c.at < window.until
+        )
+
+    def members(self, repo_id: str, keys: Collection[str]) -> tuple[Activity, ...]:
+        """The activities of those keys, oldest first."""
+        c = t.activities.c
+        return self._activities(c.repository_id == repo_id, c.key.in_(keys))
+
+    def _activities(self, *where: sa.ColumnElement[bool]) -> tuple[Activity, ...]:
+        c = t.activities.c
+        query = sa.select(c.payload).where(*where).order_by(c.at, c.key)
+        with self._begin() as connection:
+            return tuple(load(Activity, row.payload) for row in connection.execute(query))
+
+    # chunks, answers, summaries: content-addressed, written once
+
+    def put_chunks(self, job_id: int, chunks: Sequence[Chunk]) -> None:
+        """Keep the chunks; one whose key is known is the same chunk."""
+        for batch in _batches(chunks, BATCH):
+            self._keep(t.chunks, {chunk.key: chunk for chunk in batch})
+
+    def chunk(self, key: str) -> Chunk:
+        """The chunk of that key; StoreError if there is none."""
+        found = self._kept(t.chunks, Chunk, key)
+        if found is None:
+            raise StoreError(f"chunk {key[:12]} is not in the database", remedy="Run it again")
+        return found
+
+    def summary(self, key: str) -> Summary | None:
+        """The summary of that key, if it was made before."""
+        return self._kept(t.summaries, Summary, key)
+
+    def put_summary(self, summary: Summary) -> None:
+        """Keep it unless that key is there already."""
+        self._keep(t.summaries, {summary.key: summary})
+
+    def answer(self, key: str) -> Answer | None:
+        """An engine's earlier answer to the same question, marked `cached`."""
+        found = self._kept(t.answers, Answer, key)
+        return replace(found, cached=True) if found else None
+
+    def put_answer(self, key: str, answer: Answer) -> None:
+        """Keep an engine's answer under the hash of its question."""
+        self._keep(t.answers, {key: answer})
+
+    def _keep(self, table: sa.Table, values: dict[str, Any]) -> None:
+        if not values:
+            return
+        rows = [{"key": key, "payload": dump(value)} for key, value in sorted(values.items())]
+        with self._begin() as connection:
+            connection.execute(insert(table).on_conflict_do_nothing(), rows)
+
+    def _kept(self, table: sa.Table, kind: type[T], key: str) -> T | None:
+        with self._begin() as connection:
+            row = connection.execute(sa.select(table.c.payload).where(table.c.key == key)).first()
+        return load(kind, row.payload) if row else None
+
+    # digests
+
+    def put_digest(self, digest: Digest) -> Digest:
+        """Store it as the next revision, or find that the last revision says the same.
+
+        Returns the digest with the revision it has in the database.
+        """
+        content = _content(digest)
+        c = t.digests.c
+        mine = _of(digest.repo.id, digest.window)
+        with self._begin() as connection:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_lock_id(digest.repo.id))))
+            last = connection.execute(
+                sa.select(c.revision, c.content).where(*mine).order_by(c.revision.desc()).limit(1)
+            ).first()
+            if last and last.content == content:
+                return replace(digest, revision=last.revision)
+            numbered = replace(digest, revision=last.revision + 1 if last else 1)
+            connection.execute(
+                insert(t.digests).values(
+                    repository_id=digest.repo.id,
+                    since=digest.window.since,
+                    until=digest.window.until,
+                    revision=numbered.revision,
+                    status=numbered.status.value,
+                    headline=numbered.headline,
+                    content=content,
+                    payload=dump(numbered),
+                )
+            )
+        return numbered
+
+    def digests(self, repo_id: str | None = None, limit: int = 50) -> tuple[DigestLine, ...]:
+        """The latest digests, newest first; of one repository or of all."""
+        query = (
+            sa.select(t.digests, *[column.label(f"r_{column.name}") for column in t.repositories.c])
+            .join(t.repositories, t.repositories.c.id == t.digests.c.repository_id)
+            .order_by(t.digests.c.created_at.desc())
+            .limit(limit)
+        )
+        if repo_id is not None:
+            query = query.where(t.digests.c.repository_id == repo_id)
+        with self._begin() as connection:
+            return tuple(
+                DigestLine(
+                    Repo(row.r_id, row.r_name, row.r_source, row.r_location, row.r_url),
+                    Window(row.since, row.until),
+                    row.revision,
+                    row.status,
+                    row.headline,
+                    row.created_at,
+                )
+                for row in connection.execute(query)
+            )
+
+    def digest(
+        self, repo_id: str, window: Window | None = None, revision: int | None = None
+    ) -> Digest | None:
+        """The repository's latest digest, or that of a window or a revision."""
+        c = t.digests.c
+        query = sa.select(c.payload).order_by(c.created_at.desc(), c.revision.desc()).limit(1)
+        query = (
+            query.where(*_of(repo_id, window))
+            if window
+            else query.where(c.repository_id == repo_id)
+        )
+        if revision is not None:
+            query = query.where(c.revision == revision)
+        with self._begin() as connection:
+            row = connection.execute(query).first()
+        return load(Digest, row.payload) if row else None
+
+
+def _of(repo_id: str, window: Window) -> tuple[sa.ColumnElement[bool], ...]:
+    c = t.digests.c
+    return (c.repository_id == repo_id, c.since == window.since, c.until == window.until)
+
+
+def _repo(row: sa.Row[Any]) -> Repo:
+    return Repo(row.id, row.name, row.source, row.location, row.url)
+
+
+def _content(digest: Digest) -> str:
+    """What a digest says, as a hash: without its revision and without what it cost."""
+    said = dump(digest)
+    del said["revision"], said["provenance"]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _lock_id(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
+
+
+def _batches(values: Iterable[T], size: int) -> Iterator[list[T]]:
+    iterator = iter(values)
+    while batch := list(islice(iterator, size)):
+        yield batch

@@ -1,0 +1,198 @@
+"""What the farm did and what it cost: progress, results, failures, engine calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from sparky.model import Repo, Usage
+from sparky.ports import Answer, Census
+from sparky.store import tables as t
+from sparky.store.codec import dump, load
+from sparky.store.connection import translated
+from sparky.store.work import OPEN
+
+
+@dataclass(frozen=True, slots=True)
+class JobProgress:
+    """How far a job is, for people who wait for it."""
+
+    job_id: int
+    repo: Repo
+    stage: str
+    state: str
+    activities: int
+    chunks: int
+    chunks_done: int
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    engine_seconds: float
+    revision: int | None
+    provenance: Mapping[str, Any] | None
+    error: str | None
+    waiting_for: str | None
+    """The last error of a step that waits for another attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepFailure:
+    """A step that stopped, and why."""
+
+    stage: str
+    key: str
+    error: str
+
+
+class Reports:
+    """Reads about runs and jobs, and the record of engine calls. Errors: Transient, StoreError."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+
+    @contextmanager
+    def _begin(self) -> Iterator[sa.Connection]:
+        with translated(), self.engine.begin() as connection:
+            yield connection
+
+    def results(self, job_id: int) -> tuple[str, ...]:
+        """The summaries' keys of a job, in the order of its chunks."""
+        c = t.steps.c
+        query = (
+            sa.select(c.result)
+            .where(c.job_id == job_id, c.stage == "summarize", c.result.is_not(None))
+            .order_by(c.position)
+        )
+        with self._begin() as connection:
+            return tuple(connection.execute(query).scalars())
+
+    def failures(self, job_id: int) -> tuple[StepFailure, ...]:
+        """The steps of a job that stopped, and why."""
+        c = t.steps.c
+        query = (
+            sa.select(c.stage, c.key, c.error)
+            .where(c.job_id == job_id, c.state == "failed")
+            .order_by(c.position)
+        )
+        with self._begin() as connection:
+            return tuple(
+                StepFailure(row.stage, row.key, row.error) for row in connection.execute(query)
+            )
+
+    def census(self, job_id: int) -> Census:
+        """What the source said there is; kept by the fetch step."""
+        with self._begin() as connection:
+            found = connection.execute(
+                sa.select(t.jobs.c.census).where(t.jobs.c.id == job_id)
+            ).scalar_one()
+        return load(Census, found or dump(Census({})))
+
+    def record_call(
+        self,
+        job_id: int,
+        stage: str,
+        engine: str,
+        model: str,
+        answer: Answer | None,
+        *,
+        seconds: float,
+        outcome: str,
+    ) -> None:
+        """Write down one engine call and what it cost."""
+        with self._begin() as connection:
+            connection.execute(
+                insert(t.llm_calls).values(
+                    job_id=job_id,
+                    stage=stage,
+                    engine=engine,
+                    model=answer.model if answer else model,
+                    prompt_tokens=answer.prompt_tokens if answer else 0,
+                    cached_tokens=answer.cached_tokens if answer else 0,
+                    completion_tokens=answer.completion_tokens if answer else 0,
+                    seconds=seconds,
+                    outcome=outcome,
+                )
+            )
+
+    def usage(self, job_id: int) -> Usage:
+        """What the engine calls of a job cost."""
+        c = t.llm_calls.c
+        query = sa.select(
+            sa.func.coalesce(sa.func.sum(c.prompt_tokens), 0),
+            sa.func.coalesce(sa.func.sum(c.completion_tokens), 0),
+            sa.func.count(),
+            sa.func.coalesce(sa.func.sum(c.seconds), 0.0),
+        ).where(c.job_id == job_id)
+        with self._begin() as connection:
+            prompt, completion, calls, seconds = connection.execute(query).one()
+        return Usage(prompt, completion, calls, 0, seconds)
+
+    def progress(self, run_id: str) -> tuple[JobProgress, ...]:
+        """How far each job of a run is, in the order in which they were written."""
+        j, s, k = t.jobs.c, t.steps.c, t.llm_calls.c
+        done = (
+            sa.select(sa.func.count())
+            .where(s.job_id == j.id, s.stage == "summarize", s.state.not_in(OPEN))
+            .scalar_subquery()
+        )
+        waits = (
+            sa.select(sa.func.max(s.error))
+            .where(s.job_id == j.id, s.state == "waiting", s.not_before > sa.func.now())
+            .scalar_subquery()
+        )
+        calls = (
+            sa.select(
+                sa.func.count().label("calls"),
+                sa.func.coalesce(sa.func.sum(k.prompt_tokens), 0).label("prompt_tokens"),
+                sa.func.coalesce(sa.func.sum(k.completion_tokens), 0).label("completion_tokens"),
+                sa.func.coalesce(sa.func.sum(k.seconds), 0.0).label("engine_seconds"),
+            )
+            .where(k.job_id == j.id)
+            .lateral()
+        )
+        query = (
+            sa.select(
+                j.id,
+                j.stage,
+                j.state,
+                j.activities,
+                j.chunks,
+                j.revision,
+                j.provenance,
+                j.error,
+                done.label("chunks_done"),
+                waits.label("waiting_for"),
+                calls,
+                *[column.label(f"r_{column.name}") for column in t.repositories.c],
+            )
+            .join(t.repositories, t.repositories.c.id == j.repository_id)
+            .join(calls, sa.true())
+            .where(j.run_id == run_id)
+            .order_by(j.id)
+        )
+        with self._begin() as connection:
+            return tuple(
+                JobProgress(
+                    row.id,
+                    Repo(row.r_id, row.r_name, row.r_source, row.r_location, row.r_url),
+                    row.stage,
+                    row.state,
+                    row.activities,
+                    row.chunks,
+                    row.chunks_done,
+                    row.calls,
+                    row.prompt_tokens,
+                    row.completion_tokens,
+                    row.engine_seconds,
+                    row.revision,
+                    row.provenance,
+                    row.error,
+                    row.waiting_for,
+                )
+                for row in connection.execute(query)
+            )

@@ -1,0 +1,214 @@
+"""The only schema. Constraints make a wrong state impossible; Alembic migrations follow this file.
+
+Times are `timestamptz`. Payloads are JSONB of model values. A step is the unit of work: one row
+for each message that the farm may send, claimed by one UPDATE, fenced by its `attempt`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+STAGES = ("fetch", "chunk", "summarize", "rollup")
+STEP_STATES = ("waiting", "running", "done", "failed", "cancelled")
+JOB_STATES = ("waiting", "running", "partial", "done", "failed", "skipped", "cancelled")
+RUN_STATES = ("running", "partial", "done", "failed", "cancelled")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _time(name: str, *, nullable: bool = True) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=nullable)
+
+
+def _now(name: str) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, Integer, nullable=False, server_default=text("0"))
+
+
+repositories = Table(
+    "repositories",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("location", Text, nullable=False),
+    Column("url", Text),
+    Column("tracked", Boolean, nullable=False, server_default=text("false")),
+    _now("added_at"),
+    CheckConstraint("location !~ '://[^/@]*:[^/@]*@'", name="location_has_no_password"),
+)
+
+activities = Table(
+    "activities",
+    metadata,
+    Column("repository_id", ForeignKey(repositories.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    _time("at", nullable=False),
+    Column("payload", JSONB, nullable=False),
+    CheckConstraint("key ~ '^(commit|pull_request|issue|release):.'", name="key"),
+    Index(None, "repository_id", "at"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("farm", Text, nullable=False),
+    _time("since", nullable=False),
+    _time("until", nullable=False),
+    Column("options", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("state", Text, nullable=False, server_default=text("'running'")),
+    Column("pending", Integer, nullable=False),
+    _now("created_at"),
+    _time("finished_at"),
+    _one_of("state", RUN_STATES),
+    CheckConstraint("since < until", name="window"),
+    CheckConstraint("pending >= 0", name="pending"),
+    CheckConstraint("(state = 'running') = (finished_at IS NULL)", name="finished"),
+    Index(None, "farm", "state"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("run_id", ForeignKey(runs.c.id, ondelete="CASCADE"), nullable=False),
+    Column("repository_id", ForeignKey(repositories.c.id, ondelete="CASCADE"), nullable=False),
+    Column("stage", Text, nullable=False, server_default=text("'fetch'")),
+    Column("state", Text, nullable=False, server_default=text("'waiting'")),
+    _count("pending"),
+    _count("activities"),
+    _count("chunks"),
+    Column("census", JSONB),
+    Column("revision", Integer),
+    Column("provenance", JSONB),
+    Column("error", Text),
+    _time("finished_at"),
+    UniqueConstraint("run_id", "repository_id"),
+    _one_of("stage", STAGES),
+    _one_of("state", JOB_STATES),
+    CheckConstraint("pending >= 0", name="pending"),
+    CheckConstraint("(state IN ('waiting', 'running')) = (finished_at IS NULL)", name="finished"),
+    CheckConstraint("state <> 'failed' OR error IS NOT NULL", name="failed_says_why"),
+    Index(None, "repository_id"),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("job_id", ForeignKey(jobs.c.id, ondelete="CASCADE"), nullable=False),
+    Column("farm", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("key", Text, nullable=False, server_default=text("''")),
+    Column("position", Integer, nullable=False, server_default=text("0")),
+    Column("state", Text, nullable=False, server_default=text("'waiting'")),
+    Column("attempt", Integer, nullable=False, server_default=text("0")),
+    _count("failures"),
+    Column("worker", Text),
+    _time("lease_until"),
+    _time("not_before"),
+    _time("rung_at"),
+    _time("started_at"),
+    Column("error", Text),
+    Column("result", Text),
+    UniqueConstraint("job_id", "stage", "key"),
+    _one_of("stage", STAGES),
+    _one_of("state", STEP_STATES),
+    CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
+    CheckConstraint("state <> 'failed' OR error IS NOT NULL", name="failed_says_why"),
+    Index("ix_steps_due", "farm", "not_before", postgresql_where=text("state = 'waiting'")),
+    Index("ix_steps_leases", "farm", "lease_until", postgresql_where=text("state = 'running'")),
+)
+
+chunks = Table(
+    "chunks",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("payload", JSONB, nullable=False),
+    _now("created_at"),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("payload", JSONB, nullable=False),
+    _now("created_at"),
+)
+
+summaries = Table(
+    "summaries",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("payload", JSONB, nullable=False),
+    _now("created_at"),
+)
+
+digests = Table(
+    "digests",
+    metadata,
+    Column("repository_id", ForeignKey(repositories.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("since", DateTime(timezone=True), primary_key=True),
+    Column("until", DateTime(timezone=True), primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("headline", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("payload", JSONB, nullable=False),
+    _now("created_at"),
+    _one_of("status", ("done", "partial")),
+    CheckConstraint("since < until", name="window"),
+    CheckConstraint("revision >= 1", name="revision"),
+)
+
+llm_calls = Table(
+    "llm_calls",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("job_id", ForeignKey(jobs.c.id, ondelete="CASCADE")),
+    Column("stage", Text, nullable=False),
+    Column("engine", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    _count("prompt_tokens"),
+    _count("cached_tokens"),
+    _count("completion_tokens"),
+    Column("seconds", Double, nullable=False),
+    Column("outcome", Text, nullable=False),
+    _now("at"),
+    Index(None, "job_id"),
+)
