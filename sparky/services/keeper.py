@@ -1,0 +1,281 @@
+"""The process that keeps one set of services: `python -m sparky.services.keeper STATE`.
+
+It lives for as long as a client does. Each open connection is a lease; the kernel ends it however
+its client ends. When the last is gone the keeper stops what it started and ends. If the keeper
+itself is killed, the kernel signals its children.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import logging.handlers
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from sparky.errors import ServiceError
+from sparky.services import wire
+from sparky.services.child import LOG_BYTES, Log
+from sparky.services.layout import Layout, prepare
+from sparky.services.llama import Llama
+from sparky.services.postgres import Postgres
+from sparky.services.unit import Unit
+from sparky.services.valkey import Valkey
+from sparky.services.wire import Endpoints, Wanted
+
+LOCK_SECONDS = 60.0
+"""How long to wait for an earlier keeper that is stopping."""
+
+REQUEST_SECONDS = 20.0
+"""How long to wait for a client, and for what it asks."""
+
+log = logging.getLogger("sparky.services.keeper")
+
+
+class Keeper:
+    """The services of one state folder and the leases on them."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._leases = 0
+        self._look = asyncio.Event()  # set when there may be nothing left to do
+        self._told_to_stop = False
+        self._stopping = False
+        self._waiting: set[asyncio.StreamWriter] = set()
+        self._last: list[asyncio.StreamWriter] = []
+        self._postgres: Unit[Postgres] | None = None
+        self._valkey: Unit[Valkey] | None = None
+        self._llamas: dict[tuple[Path, str], Unit[Llama]] = {}
+
+    async def run(self, ready: int) -> None:
+        """Serve until the last lease has ended; then stop everything.
+
+        Args:
+            ready: a file descriptor that is told when clients may connect.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, self._stop)
+        path = self._layout.keeper_socket
+        path.unlink(missing_ok=True)  # ours alone, as we hold the lock
+        server = await asyncio.start_unix_server(self._serve, path, limit=wire.LIMIT)
+        path.chmod(0o600)
+        os.write(ready, wire.line(ready=1))
+        os.close(ready)
+        log.info("ready")
+        loop.call_later(REQUEST_SECONDS, self._look.set)
+        while (self._leases and not self._told_to_stop) or not self._look.is_set():
+            self._look.clear()
+            await self._look.wait()
+        # From here on a client that connects is turned away, and starts the next keeper.
+        self._stopping = True
+        server.close()
+        path.unlink(missing_ok=True)
+        log.info("stopping")
+        units = [self._postgres, self._valkey, *self._llamas.values()]
+        await asyncio.gather(*(unit.stop() for unit in units if unit))
+        log.info("stopped")
+
+    def _stop(self) -> None:
+        self._told_to_stop = True
+        self._look.set()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One client, from its request to its end."""
+        if self._stopping or not _is_ours(writer):
+            writer.close()
+            return
+        self._leases += 1
+        try:
+            writer.write(wire.line(hello=1))
+            raw = await asyncio.wait_for(reader.readline(), REQUEST_SECONDS)
+            wanted, alias = wire.read_wanted(raw)
+            async with _end_of(reader, writer) as gone:
+                await self._answer(writer, wanted, alias, gone)
+                await gone
+        except (ConnectionError, TimeoutError, ValueError, KeyError) as error:
+            log.warning("a client was dropped: %r", error)
+        finally:
+            self._leases -= 1
+            if self._leases:
+                writer.close()
+            else:
+                # Left open until this process ends: so the client knows when all has stopped.
+                self._last.append(writer)
+                self._look.set()
+
+    async def _answer(
+        self,
+        writer: asyncio.StreamWriter,
+        wanted: Wanted,
+        alias: str,
+        gone: asyncio.Task[None],
+    ) -> None:
+        """Start what is wanted and tell the client, unless it leaves before."""
+        self._waiting.add(writer)
+        start = asyncio.create_task(self._start(wanted, alias))
+        try:
+            await asyncio.wait({start, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not start.done():
+                return
+            writer.write(wire.endpoints_line(start.result()))
+        except ServiceError as error:
+            log.warning("%s", error)
+            writer.write(wire.error_line(error))
+        finally:
+            self._waiting.discard(writer)
+            start.cancel()  # this client's waiting; the services go on starting
+
+    async def _start(self, wanted: Wanted, alias: str) -> Endpoints:
+        """Start what is wanted and does not run yet; each by itself, all at once."""
+        logs = self._layout.logs
+        units: list[Unit[Postgres] | Unit[Valkey] | Unit[Llama]] = []
+        if wanted.postgres:
+            if self._postgres is None or self._postgres.failed:
+                postgres = Postgres(self._layout, Log(logs / "postgres.log"), self._say)
+                self._postgres = Unit(postgres)
+            units.append(self._postgres)
+        if wanted.valkey:
+            if self._valkey is None or self._valkey.failed:
+                valkey = Valkey(self._layout, Log(logs / "valkey.log"), self._say)
+                self._valkey = Unit(valkey)
+            units.append(self._valkey)
+        llama: Unit[Llama] | None = None
+        if wanted.llama:
+            key = (wanted.llama, alias)
+            llama = self._llamas.get(key)
+            if llama is None or llama.failed:
+                number = len(self._llamas.keys() - {key})
+                path = logs / ("llama.log" if number == 0 else f"llama-{number + 1}.log")
+                llama = self._llamas[key] = Unit(Llama(*key, Log(path), self._say))
+            units.append(llama)
+        await asyncio.gather(*(unit.started() for unit in units))
+        return Endpoints(
+            database_url=self._postgres.service.url if wanted.postgres and self._postgres else None,
+            broker_url=self._valkey.service.url if wanted.valkey and self._valkey else None,
+            llm_url=llama.service.url if llama else None,
+            llm_api_key=llama.service.api_key if llama else None,
+        )
+
+    def _say(self, event: str) -> None:
+        """Tell every client that waits."""
+        log.info("%s", event)
+        for writer in self._waiting:
+            writer.write(wire.line(event=event))
+
+
+def _is_ours(writer: asyncio.StreamWriter) -> bool:
+    """Whether the other end is this user, or root."""
+    return _peer(writer)[1] in (os.getuid(), 0)
+
+
+def _peer(writer: asyncio.StreamWriter) -> tuple[int, int, int]:
+    """Process, user and group of the other end, as the kernel knows them."""
+    layout = struct.Struct("3i")
+    raw = writer.get_extra_info("socket").getsockopt(
+        socket.SOL_SOCKET, socket.SO_PEERCRED, layout.size
+    )
+    pid, uid, gid = layout.unpack(raw)
+    return pid, uid, gid
+
+
+@contextlib.asynccontextmanager
+async def _end_of(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> AsyncIterator[asyncio.Task[None]]:
+    """A task that ends when the client hangs up or its process ends.
+
+    The process is watched too, as a fork of it could hold the connection open after its death.
+    """
+    loop = asyncio.get_running_loop()
+
+    async def hung_up() -> None:
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(wire.LIMIT):
+                pass
+
+    gone = asyncio.create_task(hung_up())
+    try:
+        process = os.pidfd_open(_peer(writer)[0])
+    except OSError:  # it has ended already, or is not visible from here
+        process = -1
+    try:
+        if process >= 0:
+            loop.add_reader(process, gone.cancel)
+        shield = asyncio.create_task(_until(gone))
+        yield shield
+    finally:
+        if process >= 0:
+            loop.remove_reader(process)
+            os.close(process)
+        gone.cancel()
+
+
+async def _until(task: asyncio.Task[None]) -> None:
+    await asyncio.wait({task})
+
+
+def _lock(layout: Layout) -> int:
+    """Take the keeper's lock, which the kernel gives back when its holder ends.
+
+    Raises:
+        ServiceError: another keeper has it and does not end.
+    """
+    lock = os.open(layout.keeper_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                pid = layout.keeper_lock.read_text().strip()
+                raise ServiceError(
+                    f"the keeper of {layout.state} (pid {pid}) neither answers nor ends",
+                    remedy=f"Run: kill -9 {pid}",
+                ) from None
+            time.sleep(0.02)
+        else:
+            os.ftruncate(lock, 0)
+            os.write(lock, f"{os.getpid()}\n".encode())
+            return lock
+
+
+def _log_to(path: Path) -> None:
+    logging.raiseExceptions = False  # a full disk must not stop the services
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=1)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+def main() -> None:
+    """Become a daemon and keep the services of the state folder named by the only argument."""
+    if os.fork():
+        os._exit(0)  # so that the keeper is no child of the client that started it
+    os.umask(0o077)
+    ready = os.dup(sys.stdout.fileno())
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, sys.stdout.fileno())
+    try:
+        layout = prepare(Path(sys.argv[1]))
+        _lock(layout)
+    except ServiceError as error:
+        os.write(ready, wire.error_line(error))
+        return
+    _log_to(layout.logs / "keeper.log")
+
+    async def keep() -> None:
+        await Keeper(layout).run(ready)
+
+    asyncio.run(keep())
+
+
+if __name__ == "__main__":
+    main()

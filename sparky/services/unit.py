@@ -1,0 +1,91 @@
+"""One service under the keeper's care: started once, and again a few times when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+from typing import Generic, Protocol, TypeVar
+
+from sparky.errors import ServiceError
+from sparky.services.child import Child
+
+RESTARTS = 3
+
+log = logging.getLogger("sparky.services.keeper")
+
+
+class Service(Protocol):
+    """What the keeper asks of a service."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+
+    async def start(self) -> Child:
+        """Start it and return once it answers; leave nothing running on an error."""
+
+    async def stop(self, child: Child) -> None:
+        """Stop what `start` gave; return once it has ended."""
+
+
+S = TypeVar("S", bound=Service)
+
+
+class Unit(Generic[S]):
+    """A service that is starting, running, or has failed."""
+
+    def __init__(self, service: S) -> None:
+        self.service = service
+        self._up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._task = asyncio.create_task(self._run())
+        self._task.add_done_callback(self._ended)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it neither runs nor is tried again."""
+        return self._task.done()
+
+    async def started(self) -> None:
+        """Wait until it answers.
+
+        Raises:
+            ServiceError: it did not start.
+        """
+        await asyncio.shield(self._up)
+
+    async def stop(self) -> None:
+        """Stop it, whatever it is doing."""
+        self._task.cancel()
+        await asyncio.wait({self._task})
+
+    async def _run(self) -> None:
+        child = await self.service.start()
+        try:
+            self._up.set_result(None)
+            for _ in range(RESTARTS):
+                status = await child.wait()
+                log.error("%s ended with status %s; starting it again", self.service.name, status)
+                child = await self.service.start()
+            status = await child.wait()
+            log.error("%s ended with status %s; given up", self.service.name, status)
+        finally:
+            await self.service.stop(child)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            error = ServiceError(f"{self.service.name} was stopped")
+        else:
+            log.error("%s: %s", self.service.name, error, exc_info=error)
+        if not self._up.done():
+            self._up.set_exception(_for_people(self.service.name, error))
+            self._up.exception()  # somebody may have waited for it, or nobody
+
+
+def _for_people(name: str, error: BaseException) -> ServiceError:
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ServiceError(f"{name} did not start: no disk space left", remedy="Free some.")
+    return ServiceError(f"{name} did not start: {error}", remedy="See keeper.log.")
