@@ -1,0 +1,315 @@
+"""The settings themselves: a field each, with its meaning, default and example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ByteSize,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from sparky.errors import UsageError
+
+
+def _begins_with(*schemes: str) -> Callable[[SecretStr], SecretStr]:
+    """A check of a secret URL's scheme whose message never repeats the URL."""
+
+    def check(secret: SecretStr) -> SecretStr:
+        scheme, found, rest = secret.get_secret_value().partition("://")
+        if not found or not rest or scheme not in schemes:
+            raise ValueError("must begin with " + ", ".join(f"{s}://" for s in schemes))
+        return secret
+
+    return check
+
+
+def _engine_url(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    authority = rest.partition("/")[0]
+    if not authority or scheme not in ("http", "https", "grpc", "grpcs"):
+        raise ValueError("must begin with http://, https://, grpc:// or grpcs://")
+    if "@" in authority:
+        raise ValueError("must not carry a user or password; use SPARKY_LLM_API_KEY")
+    return url.rstrip("/")
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _one_line(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("must be one line without spaces around it")
+    return secret
+
+
+def absolute(path: Path) -> Path:
+    """The path from the root, `~` expanded; ValueError if that user is not known."""
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("names the home folder of an unknown user") from None
+
+
+_AbsolutePath = Annotated[Path, AfterValidator(absolute)]
+_Word = Annotated[SecretStr, AfterValidator(_one_line)]
+_DatabaseUrl = Annotated[
+    SecretStr, AfterValidator(_begins_with("postgresql", "postgres", "postgresql+psycopg"))
+]
+_BrokerUrl = Annotated[
+    SecretStr, AfterValidator(_begins_with("redis", "rediss", "redis+socket", "unix"))
+]
+
+
+class Settings(BaseModel):
+    """Everything that can be configured; frozen. Made by `load`, varied by `with_changes`.
+
+    The two folders have no default here, so that nothing lands in somebody's home by accident;
+    `load` gives them theirs.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    # Where things are
+    state_dir: _AbsolutePath = Field(
+        description="Folder of the embedded database, sockets, locks and logs. Created with "
+        "access for its owner alone.",
+        examples=["/var/lib/sparky"],
+        json_schema_extra={"shown": "$XDG_STATE_HOME/sparky, else ~/.local/state/sparky"},
+    )
+    cache_dir: _AbsolutePath = Field(
+        description="Folder of clones and model weights: big, and safe to delete.",
+        examples=["/var/cache/sparky"],
+        json_schema_extra={"shown": "$XDG_CACHE_HOME/sparky, else ~/.cache/sparky"},
+    )
+    config: _AbsolutePath | None = Field(
+        default=None,
+        description="The settings file. Only the environment can name it; a file that is named "
+        "must exist, and `/dev/null` means none.",
+        examples=["/etc/sparky/sparky.toml"],
+        json_schema_extra={
+            "shown": "./sparky.toml, else $XDG_CONFIG_HOME/sparky/sparky.toml",
+            "only": "environment",
+        },
+    )
+
+    # The database
+    database_url: _DatabaseUrl | None = Field(
+        default=None,
+        description="Postgres with pgvector. Not set: Sparky starts a Postgres of its own.",
+        examples=["postgresql://sparky:…@db.example/sparky"],
+    )
+
+    # The farm
+    broker_url: _BrokerUrl | None = Field(
+        default=None,
+        description="Redis or Valkey. Not set: Sparky starts a Valkey of its own.",
+        examples=["rediss://sparky:…@broker.example:6379/0"],
+    )
+    farm: str = Field(
+        default="main",
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$",
+        description="Name of the set of workers that a message is for; farms that share a broker "
+        "differ in it. Small letters, digits, `-` and `_`.",
+        examples=["nightly"],
+    )
+    lease_seconds: int = Field(
+        default=60,
+        ge=5,
+        le=86_400,
+        description="How long a worker that has gone silent keeps the right to its step.",
+        examples=[120],
+    )
+    heartbeat_seconds: int = Field(
+        default=15,
+        ge=1,
+        le=43_200,
+        description="How often a worker renews its lease; at most half of `lease_seconds`.",
+        examples=[30],
+    )
+    attempts: int = Field(
+        default=4,
+        ge=1,
+        le=100,
+        description="How often a step is tried before it counts as failed.",
+        examples=[6],
+    )
+    flower_user: str = Field(
+        default="sparky",
+        pattern=r"^[A-Za-z0-9._-]{1,64}$",
+        description="User name for Flower, the farm's monitor in the browser.",
+        examples=["admin"],
+    )
+    flower_password: _Word | None = Field(
+        default=None,
+        description="Password for Flower. Not set: `sparky up` makes one and prints it.",
+        examples=["a long random word"],
+    )
+    flower_port: int = Field(
+        default=5555,
+        ge=1,
+        le=65_535,
+        description="Port of Flower, on the loopback address.",
+        examples=[5556],
+    )
+
+    # The engine
+    llm_kind: Annotated[
+        Literal["embedded", "openai", "ollama", "triton"], BeforeValidator(_lower)
+    ] = Field(
+        default="embedded",
+        description="Which engine writes: `embedded` (llama.cpp, started by Sparky), `openai` "
+        "(any server that speaks its API: vLLM, TensorRT-LLM, llama.cpp, SGLang), `ollama` or "
+        "`triton`.",
+        examples=["openai"],
+    )
+    llm_url: Annotated[str, AfterValidator(_engine_url)] | None = Field(
+        default=None,
+        description="Where the engine answers. Needed by each kind but `embedded`.",
+        examples=["http://gpu.example:8000/v1"],
+    )
+    llm_model: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Which of the engine's models to ask. Not set: the only one that it serves.",
+        examples=["Qwen/Qwen2.5-Coder-7B-Instruct"],
+    )
+    llm_api_key: _Word | None = Field(
+        default=None,
+        description="Key that the engine asks for.",
+        examples=["the engine's key"],
+    )
+    llm_context: int | None = Field(
+        default=None,
+        ge=1024,
+        description="Tokens that the engine reads and writes in one request, where it does not "
+        "say so itself.",
+        examples=[32768],
+    )
+    llm_timeout_seconds: float = Field(
+        default=600,
+        gt=0,
+        le=86_400,
+        description="Longest time for one request to the engine, from first byte to last.",
+        examples=[120],
+    )
+    model_path: _AbsolutePath | None = Field(
+        default=None,
+        description="Weights (GGUF) for the embedded engine. Not set: Qwen2.5-Coder-1.5B-Instruct, "
+        "downloaded once.",
+        examples=["/srv/models/model.gguf"],
+    )
+    model_sha256: Annotated[str, BeforeValidator(_lower)] | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="What the file at `model_path` must hash to. Not set: the hash of "
+        "Qwen2.5-Coder-1.5B-Instruct Q4_K_M.",
+        examples=["cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046"],
+    )
+
+    # Git
+    git_timeout_seconds: float = Field(
+        default=900,
+        gt=0,
+        le=86_400,
+        description="Longest time for one git command, such as a clone.",
+        examples=[3600],
+    )
+    git_max_bytes: ByteSize = Field(
+        default=ByteSize(4 * 1024**3),
+        gt=0,
+        description="Largest clone to keep, in bytes or with a unit.",
+        examples=["10GiB"],
+        json_schema_extra={"shown": "4GiB"},
+    )
+
+    # Logs
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
+        Field(
+            default="info",
+            description="Least weight of what is logged: `debug`, `info`, `warning` or `error`.",
+            examples=["debug"],
+        )
+    )
+    log_format: Annotated[Literal["console", "json"], BeforeValidator(_lower)] = Field(
+        default="console",
+        description="`console` for people, `json` (one object a line) for machines.",
+        examples=["json"],
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if self.llm_kind != "embedded" and self.llm_url is None:
+            raise ValueError(f"llm_kind is {self.llm_kind}, but llm_url is not set")
+        if self.llm_kind == "embedded" and self.llm_url is not None:
+            raise ValueError(
+                "llm_url is set, but llm_kind is embedded; set llm_kind to openai, ollama or triton"
+            )
+        if self.model_sha256 is not None and self.model_path is None:
+            raise ValueError("model_sha256 is set, but model_path is not")
+        if self.heartbeat_seconds * 2 > self.lease_seconds:
+            raise ValueError("heartbeat_seconds must be at most half of lease_seconds")
+        return self
+
+    def with_changes(self, **changes: Any) -> Settings:
+        """These settings with some replaced, checked as a whole; secrets may be plain strings.
+
+        Raises:
+            UsageError: the result is wrong.
+        """
+        given = {name: getattr(self, name) for name in self.model_fields_set}
+        return checked(given | changes)
+
+
+def _fields_of(kind: type) -> frozenset[str]:
+    """Names of the settings whose annotation mentions `kind`."""
+
+    def mentions(annotation: object) -> bool:
+        return annotation is kind or any(mentions(part) for part in get_args(annotation))
+
+    return frozenset(n for n, info in Settings.model_fields.items() if mentions(info.annotation))
+
+
+SECRETS: Final = _fields_of(SecretStr)
+"""Keys that may be given as a file, and that are never shown."""
+PATHS: Final = _fields_of(Path)
+
+
+def checked(values: Mapping[str, Any], origins: Mapping[str, str] | None = None) -> Settings:
+    """Make settings of `values`.
+
+    Args:
+        values: key → value, as text or as what it stands for.
+        origins: key → where it was given, in words for errors; the key itself if it has none.
+
+    Raises:
+        UsageError: a value is wrong; says the first one, and never repeats what was given.
+    """
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    reason = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        raise UsageError(
+            f"the settings do not fit together: {reason}",
+            remedy="docs/configuration.md tells what each needs.",
+        )
+    name = str(first["loc"][0])
+    info = Settings.model_fields.get(name)
+    example = info.examples[0] if info and info.examples else None
+    raise UsageError(
+        f"{(origins or {}).get(name, name)} is wrong: {reason[:1].lower()}{reason[1:]}",
+        remedy="" if example is None else f"For example: {example}",
+    )
