@@ -79,6 +79,8 @@ class Answer:
     cached_tokens: int = 0
     seconds: float = 0.0
     finish: str = "stop"
+    cached: bool = False
+    """Answered from Sparky's own cache; no engine call was made."""
 
 
 class Backend(Protocol):

@@ -1,0 +1,1 @@
+"""Language models behind one door: each module adapts one kind of server to `ports.Backend`."""

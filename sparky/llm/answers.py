@@ -1,0 +1,86 @@
+"""An answer, put together from the parts that an engine streams, and judged.
+
+Reasoning is no part of an answer: it comes in a field of its own, between tags, or leaks in the
+plain form of a channel format. What is left must be whole, or it is a BadAnswer.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from sparky.errors import BadAnswer, Transient
+from sparky.llm.tokens import Estimator
+from sparky.ports import Answer, Prompt
+
+_OPEN, _CLOSE = "<think>", "</think>"
+_CHANNEL = re.compile(r"<\|channel\|>final(?:\s+\w+)?<\|message\|>")
+_CHANNEL_END = re.compile(r"<\|(?:return|end|start|call)\|>.*\Z", re.DOTALL)
+_LEAK = re.compile(r"\A\s*analysis.*?assistantfinal", re.DOTALL)
+
+
+@dataclass(slots=True)
+class Draft:
+    """What has come of an answer so far."""
+
+    text: list[str] = field(default_factory=list)
+    reasoned: bool = False
+    finish: str = ""
+    model: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+    def finished(
+        self, prompt: Prompt, *, server: str, model: str, seconds: float, estimator: Estimator
+    ) -> Answer:
+        """The whole answer.
+
+        Counts that the engine did not give are estimated; those that it gave teach the estimator.
+
+        Raises:
+            Transient: the stream ended before the answer did.
+            BadAnswer: the answer is cut at its length limit, empty, or ended for an odd reason.
+        """
+        asked = f"{prompt.system}{prompt.user}"
+        if self.prompt_tokens:
+            estimator.learn(asked, self.prompt_tokens)
+        raw = "".join(self.text)
+        text = without_reasoning(raw)
+        if not self.finish:
+            raise Transient(f"the engine at {server} broke off in the middle of its answer")
+        if self.finish == "length":
+            spent = "reasoning and answer" if self.reasoned or text != raw.strip() else "the answer"
+            raise BadAnswer(f"{spent} reached the limit of {prompt.max_tokens} tokens and was cut")
+        if self.finish not in ("stop", "eos", "eos_token", "stop_token"):
+            raise BadAnswer(f"the engine at {server} ended its answer with {self.finish!r}")
+        if not text:
+            only = "only reasoning" if self.reasoned or raw.strip() else "nothing"
+            raise BadAnswer(f"the engine at {server} finished and said {only}")
+        return Answer(
+            text=text,
+            model=self.model or model,
+            prompt_tokens=self.prompt_tokens or estimator.estimate(asked),
+            completion_tokens=self.completion_tokens or estimator.estimate(raw),
+            cached_tokens=self.cached_tokens,
+            seconds=seconds,
+            finish="stop",
+        )
+
+
+def without_reasoning(text: str) -> str:
+    """The answer alone; empty if there is only reasoning."""
+    text = text.strip()
+    if final := _CHANNEL.search(text):
+        return _CHANNEL_END.sub("", text[final.end() :]).strip()
+    if "<|channel|>" in text[:64]:
+        return ""
+    if leak := _LEAK.match(text):
+        return text[leak.end() :].strip()
+    if text.startswith(_OPEN):
+        return text.partition(_CLOSE)[2].strip()
+    # Some templates open the tag in the prompt, so that only its end is in the answer. JSON that
+    # speaks of the tag is left alone.
+    if _CLOSE in text and not text.startswith(("{", "[")):
+        return text.partition(_CLOSE)[2].strip()
+    return text

@@ -1,0 +1,375 @@
+"""One engine server over HTTP: pooled connections, deadlines that hold, and typed errors.
+
+It stands on httpcore, the connection pool beneath httpx, because a call here owns its deadline:
+every connect, write and read gets at most the time that the call has left. httpx fixes a read
+timeout when a body begins, so a server that sends one byte now and then would outlive any total.
+
+Nothing is followed or guessed: no redirects, no proxies, no cookies, no retries.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpcore
+
+from sparky.errors import BadAnswer, EngineError, SparkyError, Transient, UsageError
+from sparky.llm.faults import fault
+from sparky.ports import Clock
+
+LARGEST = 8 << 20
+"""Bytes of the largest answer that is read; what is longer is a runaway."""
+KEEP_ALIVE = 4.0
+"""Seconds that an idle connection is kept: under the 5 s after which these servers close theirs."""
+
+
+def utcnow() -> datetime:
+    """The time, zone-aware."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds that a call may take, part by part."""
+
+    connect: float = 5.0
+    first: float = 300.0
+    """Until the first token: the server's queue and the reading of the prompt."""
+    idle: float = 60.0
+    """Between two tokens."""
+    total: float = 900.0
+    """For one answer, all in all."""
+    probe: float = 30.0
+    """For a question about the server itself, such as its models or a count of tokens."""
+
+
+class Deadline:
+    """When a call must be over, and until when it may be silent."""
+
+    def __init__(self, total: float, silence: float, now: Callable[[], float]) -> None:
+        self._now = now
+        self._end = now() + total
+        self._silence_ends = now() + silence
+        self.total = total
+        self.silence = silence
+
+    def heard(self, silence: float) -> None:
+        """A token came: from here the server may be silent for `silence` seconds."""
+        self.silence = silence
+        self._silence_ends = self._now() + silence
+
+    def left(self, timeout: float | None, late: type[httpcore.TimeoutException]) -> float:
+        """Seconds that the next operation may take; raises `late` when there are none."""
+        left = min(self._end, self._silence_ends) - self._now()
+        if left <= 0:
+            raise late
+        return left if timeout is None else min(left, timeout)
+
+    def explain(self) -> str:
+        """What ran out, in words."""
+        if self._now() >= self._end:
+            return f"gave no complete answer within {self.total:g} s"
+        return f"was silent for {self.silence:g} s"
+
+
+_DEADLINE: ContextVar[Deadline] = ContextVar("deadline")
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connection whose every operation keeps the deadline of the call in progress."""
+
+    def __init__(self, inner: httpcore.NetworkStream) -> None:
+        self._inner = inner
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        left = _DEADLINE.get().left(timeout, httpcore.ReadTimeout)
+        return self._inner.read(max_bytes, left)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, _DEADLINE.get().left(timeout, httpcore.WriteTimeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        left = _DEADLINE.get().left(timeout, httpcore.ConnectTimeout)
+        return _Stream(self._inner.start_tls(ssl_context, server_hostname, left))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+class _Network(httpcore.NetworkBackend):
+    """Opens connections that keep deadlines."""
+
+    def __init__(self) -> None:
+        self._inner = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        left = _DEADLINE.get().left(timeout, httpcore.ConnectTimeout)
+        return _Stream(self._inner.connect_tcp(host, port, left, local_address, socket_options))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A whole answer to a question about the server."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        return self.status == 200
+
+    def document(self) -> Mapping[str, Any]:
+        """The body as a JSON object; empty where it is something else."""
+        try:
+            value = json.loads(self.body)
+        except ValueError:
+            return {}
+        return value if isinstance(value, dict) else {}
+
+
+class Wire:
+    """The way to one server. Safe to share between threads; the key is never shown.
+
+    Args:
+        url: `http(s)://host[:port][/prefix]`; a trailing `/v1` is left out.
+        api_key: sent as a bearer token.
+        clock: for the moment until which a server asks us to wait.
+        now: seconds of a clock that never goes back.
+        tls: what to trust; the system's certificates when left out.
+
+    Raises:
+        UsageError: the URL or the key cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        api_key: str | None = None,
+        timeouts: Timeouts | None = None,
+        clock: Clock = utcnow,
+        now: Callable[[], float] = time.monotonic,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self.url = _base(url)
+        self.timeouts = timeouts or Timeouts()
+        self.now = now
+        self._clock = clock
+        self._key = api_key
+        headers = {"User-Agent": "sparky", "Accept": "application/json, text/event-stream"}
+        if api_key:
+            if not (api_key.isascii() and api_key.isprintable()) or " " in api_key:
+                raise UsageError(
+                    "the engine's API key has a space, a line end or another character that"
+                    " HTTP does not allow",
+                    remedy="Correct SPARKY_LLM_API_KEY",
+                )
+            headers["Authorization"] = f"Bearer {api_key}"
+        self._headers = tuple(headers.items())
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=tls or ssl.create_default_context(),
+            network_backend=_Network(),
+            max_connections=None,  # whoever calls decides how much is in flight
+            keepalive_expiry=KEEP_ALIVE,
+        )
+
+    def __repr__(self) -> str:
+        return f"Wire({self.url!r})"
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Reply:
+        """Ask something about the server; any status is a reply. Raises Transient, EngineError."""
+        probe = self.timeouts.probe
+        with self._open(method, path, body, Deadline(probe, probe, self.now)) as response:
+            return Reply(response.status, _headers(response), b"".join(_read(response)))
+
+    def get(self, path: str) -> Mapping[str, Any]:
+        """The JSON object at `path`; empty for a 404. Raises what any other status means."""
+        return self.expect(self.ask("GET", path))
+
+    def expect(self, reply: Reply) -> Mapping[str, Any]:
+        """The reply's JSON object; empty for a 404. Raises what any other status means."""
+        if reply.ok:
+            return reply.document()
+        if reply.status == 404:
+            return {}
+        raise self._fault(reply.status, reply.headers, reply.body)
+
+    def deadline(self) -> Deadline:
+        """A fresh deadline for one answer."""
+        return Deadline(self.timeouts.total, self.timeouts.first, self.now)
+
+    @contextmanager
+    def stream(
+        self, path: str, body: Mapping[str, Any], deadline: Deadline
+    ) -> Iterator[Iterator[Mapping[str, Any]]]:
+        """Post `body`; yields the JSON objects of the answer as they come.
+
+        The answer may be server-sent events, lines of JSON, or one object. Leaving the block
+        early closes the connection, which these servers take as an abort.
+
+        Raises:
+            Transient, Throttled, EngineError: as the table in `faults.py` says.
+        """
+        with self._open("POST", path, body, deadline) as response:
+            if response.status != 200:
+                raise self._fault(response.status, _headers(response), b"".join(_read(response)))
+            yield self._objects(response, deadline)
+
+    def _objects(
+        self, response: httpcore.Response, deadline: Deadline
+    ) -> Iterator[Mapping[str, Any]]:
+        for line in _lines(_read(response)):
+            text = line.strip()
+            for prefix in (b"data:", b"error:"):
+                text = text.removeprefix(prefix).strip()
+            if not text or text.startswith((b":", b"event:", b"id:", b"retry:")):
+                continue
+            if text == b"[DONE]":
+                return
+            try:
+                value = json.loads(text)
+            except ValueError as error:
+                raise Transient(f"the engine at {self.url} sent something that is not JSON") from (
+                    error
+                )
+            if not isinstance(value, dict):
+                raise Transient(f"the engine at {self.url} sent JSON that is not an object")
+            if value.get("error") or value.get("object") == "error":
+                raise self._fault(_code(value), {}, text)
+            deadline.heard(self.timeouts.idle)
+            yield value
+
+    @contextmanager
+    def _open(
+        self, method: str, path: str, body: Mapping[str, Any] | None, deadline: Deadline
+    ) -> Iterator[httpcore.Response]:
+        headers, content = self._headers, None
+        if body is not None:
+            headers += (("Content-Type", "application/json"),)
+            content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        token = _DEADLINE.set(deadline)
+        try:
+            with self._pool.stream(
+                method,
+                self.url + path,
+                headers=headers,
+                content=content,
+                extensions={"timeout": {"connect": self.timeouts.connect}},
+            ) as response:
+                yield response
+        except httpcore.ConnectTimeout as error:
+            raise Transient(
+                f"the engine at {self.url} took no connection within {self.timeouts.connect:g} s",
+                remedy="Check that it runs and that SPARKY_LLM_URL is right",
+            ) from error
+        except httpcore.TimeoutException as error:
+            raise Transient(f"the engine at {self.url} {deadline.explain()}") from error
+        except httpcore.ConnectError as error:
+            raise self._unreachable(error) from error
+        except (httpcore.NetworkError, httpcore.ProtocolError) as error:
+            raise Transient(
+                f"the engine at {self.url} broke the connection off ({_reason(error)})"
+            ) from error
+        finally:
+            _DEADLINE.reset(token)
+
+    def _unreachable(self, error: httpcore.ConnectError) -> SparkyError:
+        cause = error.__cause__ or error
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
+            return EngineError(
+                f"no trusted TLS connection to the engine at {self.url}"
+                f" ({getattr(cause, 'verify_message', '') or cause.reason or cause})",
+                remedy="Trust its certificate (SSL_CERT_FILE), or correct SPARKY_LLM_URL",
+            )
+        return Transient(
+            f"the engine at {self.url} cannot be reached ({_reason(error)})",
+            remedy="Check that it runs and that SPARKY_LLM_URL is right",
+        )
+
+    def _fault(self, status: int, headers: Mapping[str, str], body: bytes) -> SparkyError:
+        text = body.decode("utf-8", "replace")
+        if self._key:
+            text = text.replace(self._key, "***")
+        return fault(status, text, headers, server=self.url, now=self._clock())
+
+
+def _base(url: str) -> str:
+    remedy = "Give SPARKY_LLM_URL as http://host:port"
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        raise UsageError("the engine's URL cannot be read", remedy=remedy) from None
+    if parts.username or parts.password:
+        raise UsageError(
+            "the engine's URL holds a user or a password",
+            remedy="Give the key as SPARKY_LLM_API_KEY instead",
+        )
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise UsageError(f"the engine's URL {url.strip()!r} is not one of HTTP", remedy=remedy)
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1')}"
+
+
+def _headers(response: httpcore.Response) -> dict[str, str]:
+    return {
+        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers
+    }
+
+
+def _read(response: httpcore.Response) -> Iterator[bytes]:
+    size = 0
+    for part in response.iter_stream():
+        size += len(part)
+        if size > LARGEST:
+            raise BadAnswer(f"the engine's answer is longer than {LARGEST >> 20} MiB")
+        yield part
+
+
+def _lines(parts: Iterable[bytes]) -> Iterator[bytes]:
+    rest = b""
+    for part in parts:
+        *lines, rest = (rest + part).split(b"\n")
+        yield from lines
+    yield rest
+
+
+def _code(value: Mapping[str, Any]) -> int:
+    """The status that an error in mid-stream speaks of; 500 where it names none."""
+    inner = value.get("error")
+    for holder in (inner, value):
+        code = holder.get("code") if isinstance(holder, dict) else None
+        if isinstance(code, int) and 400 <= code <= 599:
+            return code
+    return 500
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
