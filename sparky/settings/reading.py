@@ -15,6 +15,7 @@ from sparky.settings.keys import PATHS, SECRETS, Settings, absolute, checked
 
 MAX_SECRET_BYTES: Final = 64 * 1024
 
+_KEYS: Final = (*Settings.model_fields, *(f"{name}_file" for name in sorted(SECRETS)))
 _FOLDERS: Final = {
     "state_dir": ("XDG_STATE_HOME", ".local/state"),
     "cache_dir": ("XDG_CACHE_HOME", ".cache"),
@@ -90,11 +91,11 @@ def _from_environment(env: Mapping[str, str]) -> Iterator[tuple[str, _Given]]:
         if not variable.startswith(PREFIX) or variable.startswith(TEST_PREFIX):
             continue
         name = variable.removeprefix(PREFIX).lower()
-        if variable.isupper() and _is_key(name):
+        if variable.isupper() and name in _KEYS:
             if value:
                 flat[name] = _Given(value, variable)
             continue
-        raise _unknown(variable, (PREFIX + key.upper() for key in _keys()), "the environment")
+        raise _unknown(variable, PREFIX, "the environment")
     return _without_files(flat, Path.cwd())
 
 
@@ -115,8 +116,13 @@ def _from_file(path: Path) -> Iterator[tuple[str, _Given]]:
     flat: dict[str, _Given] = {}
     for dotted, value in _leaves(tables):
         name = dotted.replace(".", "_")
-        if not _is_key(name) or name == "config":
-            raise _unknown(dotted, (key for key in _keys() if key != "config"), str(path))
+        if name == "config":
+            raise UsageError(
+                f"{path} sets config, which only the environment can",
+                remedy=f"Delete it there and set {PREFIX}CONFIG.",
+            )
+        if name not in _KEYS:
+            raise _unknown(dotted, "", str(path))
         if name in flat:
             raise UsageError(f"{path} sets {name} twice", remedy="Delete one of them.")
         relative = name in PATHS and isinstance(value, str)
@@ -174,25 +180,13 @@ def _from(base: Path, path: str) -> Path:
     return Path(path) if path.startswith("~") else base / path
 
 
-def _keys() -> Iterator[str]:
-    for name in Settings.model_fields:
-        yield name
-        if name in SECRETS:
-            yield f"{name}_file"
-
-
-def _is_key(name: str) -> bool:
-    return name in Settings.model_fields or (
-        name.endswith("_file") and name.removesuffix("_file") in SECRETS
-    )
-
-
-def _unknown(name: str, known: Iterator[str], where: str) -> UsageError:
-    given = name.upper() if name.startswith(PREFIX) else name.replace(".", "_").lower()
-    nearest = get_close_matches(given, list(known), n=1)
+def _unknown(name: str, prefix: str, where: str) -> UsageError:
+    bare = name.removeprefix(prefix).replace(".", "_").lower()
+    nearest = get_close_matches(bare, _KEYS, n=1)
+    meant = prefix + nearest[0] if nearest else ""
     return UsageError(
         f"unknown setting {name} in {where}",
-        remedy=f"Did you mean {nearest[0]}?"
+        remedy=f"Did you mean {meant.upper() if prefix else meant}?"
         if nearest
         else "docs/configuration.md lists the settings.",
     )
