@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter
 
 T = TypeVar("T")
 
-
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+_adapters: dict[type[Any], TypeAdapter[Any]] = {}
 
 
 def dump(value: object) -> Any:
@@ -23,3 +19,10 @@ def dump(value: object) -> Any:
 def load(kind: type[T], data: Any) -> T:
     """The value of that type that `dump` made the data from."""
     return cast(T, _adapter(kind).validate_python(data))
+
+
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    """Made once for each type: building one takes longer than using it a thousand times."""
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]

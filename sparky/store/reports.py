@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from sparky.model import Repo, Usage
+from sparky.model import Digest, Provenance, Repo
 from sparky.ports import Answer, Census
 from sparky.store import tables as t
 from sparky.store.codec import dump, load
@@ -30,6 +30,7 @@ class JobProgress:
     chunks: int
     chunks_done: int
     calls: int
+    cache_hits: int
     prompt_tokens: int
     completion_tokens: int
     engine_seconds: float
@@ -38,6 +39,16 @@ class JobProgress:
     error: str | None
     waiting_for: str | None
     """The last error of a step that waits for another attempt."""
+
+    @property
+    def ended(self) -> bool:
+        return self.state not in OPEN
+
+    def with_provenance(self, digest: Digest) -> Digest:
+        """The stored digest with what this job cost; an unchanged one cost somebody else's job."""
+        if self.provenance is None:
+            return digest
+        return replace(digest, provenance=load(Provenance, self.provenance))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +114,9 @@ class Reports:
         seconds: float,
         outcome: str,
     ) -> None:
-        """Write down one engine call and what it cost."""
+        """Write down one question to the engine, and what it cost; a cached answer costs nothing."""
+        if outcome == "cached":
+            answer = None
         with self._begin() as connection:
             connection.execute(
                 insert(t.llm_calls).values(
@@ -119,18 +132,28 @@ class Reports:
                 )
             )
 
-    def usage(self, job_id: int) -> Usage:
-        """What the engine calls of a job cost."""
+    def with_usage(self, digest: Digest, job_id: int) -> Digest:
+        """The digest, its provenance naming what the job's engine calls really cost."""
         c = t.llm_calls.c
+        cached = c.outcome == "cached"
         query = sa.select(
-            sa.func.coalesce(sa.func.sum(c.prompt_tokens), 0),
-            sa.func.coalesce(sa.func.sum(c.completion_tokens), 0),
-            sa.func.count(),
-            sa.func.coalesce(sa.func.sum(c.seconds), 0.0),
+            sa.func.coalesce(sa.func.sum(c.prompt_tokens).filter(~cached), 0),
+            sa.func.coalesce(sa.func.sum(c.completion_tokens).filter(~cached), 0),
+            sa.func.count().filter(~cached),
+            sa.func.count().filter(cached),
         ).where(c.job_id == job_id)
         with self._begin() as connection:
-            prompt, completion, calls, seconds = connection.execute(query).one()
-        return Usage(prompt, completion, calls, 0, seconds)
+            prompt, completion, calls, hits = connection.execute(query).one()
+        return replace(
+            digest,
+            provenance=replace(
+                digest.provenance,
+                prompt_tokens=prompt,
+                completion_tokens=completion,
+                engine_calls=calls,
+                cache_hits=hits,
+            ),
+        )
 
     def progress(self, run_id: str) -> tuple[JobProgress, ...]:
         """How far each job of a run is, in the order in which they were written."""
@@ -147,7 +170,8 @@ class Reports:
         )
         calls = (
             sa.select(
-                sa.func.count().label("calls"),
+                sa.func.count().filter(k.outcome != "cached").label("calls"),
+                sa.func.count().filter(k.outcome == "cached").label("cache_hits"),
                 sa.func.coalesce(sa.func.sum(k.prompt_tokens), 0).label("prompt_tokens"),
                 sa.func.coalesce(sa.func.sum(k.completion_tokens), 0).label("completion_tokens"),
                 sa.func.coalesce(sa.func.sum(k.seconds), 0.0).label("engine_seconds"),
@@ -186,6 +210,7 @@ class Reports:
                     row.chunks,
                     row.chunks_done,
                     row.calls,
+                    row.cache_hits,
                     row.prompt_tokens,
                     row.completion_tokens,
                     row.engine_seconds,

@@ -50,8 +50,9 @@ class Work:
 
     def start_run(
         self, run_id: str, window: Window, repo_ids: Sequence[str], options: Mapping[str, Any]
-    ) -> None:
-        """Write a run with one job and one fetch step for each repository."""
+    ) -> tuple[Bell, ...]:
+        """Write a run with one job and one fetch step for each repository; the bells to ring."""
+        bells: list[Bell] = []
         with self._begin() as connection:
             connection.execute(
                 insert(t.runs).values(
@@ -69,33 +70,64 @@ class Work:
                     .values(run_id=run_id, repository_id=repo_id)
                     .returning(t.jobs.c.id)
                 ).scalar_one()
-                self._add_steps(connection, job_id, "fetch", [""])
+                bells += self._add_steps(connection, job_id, "fetch", [""])
+        return tuple(bells)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Show, for as long as the block runs, that somebody waits for this farm's runs.
+
+        The database lets go when the connection breaks, so a killed process holds nothing.
+        """
+        with self._begin() as connection:
+            connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_farm_lock(self.farm))))
+            yield
+
+    def cancel_orphans(self, prefix: str) -> int:
+        """Cancel the open runs of farms named `prefix…` that nobody holds any more; how many."""
+        r = t.runs.c
+        query = sa.select(r.id, r.farm).where(r.state == "running", r.farm.startswith(prefix))
+        gone = 0
+        with self._begin() as connection:
+            for run_id, farm in connection.execute(query).all():
+                free = sa.select(sa.func.pg_try_advisory_xact_lock(_farm_lock(farm)))
+                if connection.execute(free).scalar_one():
+                    self._cancel(connection, run_id)
+                    gone += 1
+        return gone
 
     def cancel_run(self, run_id: str) -> None:
         """Stop what is open; steps that run now will find their claim void."""
         with self._begin() as connection:
-            jobs = sa.select(t.jobs.c.id).where(t.jobs.c.run_id == run_id)
-            # Jobs before steps: the order in which every other transaction locks them.
-            connection.execute(
-                sa.update(t.jobs)
-                .where(t.jobs.c.run_id == run_id, t.jobs.c.state.in_(OPEN))
-                .values(state="cancelled", finished_at=sa.func.now(), pending=0)
-            )
-            connection.execute(
-                sa.update(t.steps)
-                .where(t.steps.c.job_id.in_(jobs), t.steps.c.state.in_(OPEN))
-                .values(state="cancelled", lease_until=None, worker=None)
-            )
-            connection.execute(
-                sa.update(t.runs)
-                .where(t.runs.c.id == run_id, t.runs.c.state == "running")
-                .values(state="cancelled", finished_at=sa.func.now(), pending=0)
-            )
+            self._cancel(connection, run_id)
+
+    def _cancel(self, connection: sa.Connection, run_id: str) -> None:
+        jobs = sa.select(t.jobs.c.id).where(t.jobs.c.run_id == run_id)
+        # Jobs before steps: the order in which every other transaction locks them.
+        connection.execute(
+            sa.update(t.jobs)
+            .where(t.jobs.c.run_id == run_id, t.jobs.c.state.in_(OPEN))
+            .values(state="cancelled", finished_at=sa.func.now(), pending=0)
+        )
+        connection.execute(
+            sa.update(t.steps)
+            .where(t.steps.c.job_id.in_(jobs), t.steps.c.state.in_(OPEN))
+            .values(state="cancelled", lease_until=None, worker=None)
+        )
+        connection.execute(
+            sa.update(t.runs)
+            .where(t.runs.c.id == run_id, t.runs.c.state == "running")
+            .values(state="cancelled", finished_at=sa.func.now(), pending=0)
+        )
 
     # the life of a step
 
-    def claim(self, step_id: int, *, worker: str, lease: timedelta) -> Claim | None:
-        """Take the step if it waits and is due, or if its lease has run out; else None."""
+    def claim(self, step_id: int, *, worker: str, lease: float) -> Claim | None:
+        """Take the step for `lease` seconds if it waits and is due, or if its lease has run out.
+
+        Returns None when it is neither: somebody else has it, or it is done.
+        """
         c = t.steps.c
         now = sa.func.now()
         due = sa.and_(c.state == "waiting", sa.or_(c.not_before.is_(None), c.not_before <= now))
@@ -109,7 +141,7 @@ class Work:
                     attempt=c.attempt + 1,
                     # A lease that ran out is an attempt that died without a word.
                     failures=c.failures + sa.case((c.state == "running", 1), else_=0),
-                    lease_until=now + lease,
+                    lease_until=now + timedelta(seconds=lease),
                     worker=worker,
                     started_at=now,
                     not_before=None,
@@ -145,11 +177,13 @@ class Work:
             options=about.options,
         )
 
-    def heartbeat(self, claim: Claim, *, lease: timedelta) -> bool:
-        """Keep the lease; False when the claim is void and the work should stop."""
+    def heartbeat(self, claim: Claim, *, lease: float) -> bool:
+        """Keep the claim for `lease` more seconds; False when it is void."""
         with self._begin() as connection:
             kept = connection.execute(
-                sa.update(t.steps).where(*_mine(claim)).values(lease_until=sa.func.now() + lease)
+                sa.update(t.steps)
+                .where(*_mine(claim))
+                .values(lease_until=sa.func.now() + timedelta(seconds=lease))
             )
         return kept.rowcount == 1
 
@@ -344,6 +378,10 @@ def _mine(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
     """The fence: this step, while this attempt of it holds the lease."""
     c = t.steps.c
     return (c.id == claim.step_id, c.attempt == claim.attempt, c.state == "running")
+
+
+def _farm_lock(farm: str) -> sa.ColumnElement[int]:
+    return sa.func.hashtextextended(f"sparky farm {farm}", 0)
 
 
 def _label(row: Any) -> str:

@@ -1,0 +1,140 @@
+"""`sparky run`: one or a few repositories, from start to digest, on a worker of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparky import render, wiring
+from sparky.cli import output
+from sparky.cli.watch import Watch
+from sparky.errors import Permanent, SparkyError
+from sparky.farm import app as farm
+from sparky.farm.bell import ring, send
+from sparky.farm.worker import Process, started, worker_words
+from sparky.model import Digest, Repo, Window
+from sparky.publish.files import Files
+from sparky.settings import Settings
+from sparky.store.reports import JobProgress, Reports
+from sparky.store.work import Work
+from sparky.wiring import Wired
+
+PREFIX = "run-"
+"""How the farms of `sparky run` are named; each has queues of its own."""
+LOOK_SECONDS = 0.2
+SWEEP_SECONDS = 2.0
+
+RENDERERS: dict[str, Callable[[Digest], str]] = {
+    "md": render.as_markdown,
+    "json": render.as_json,
+    "html": render.as_html,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to run, and what to do with what comes out."""
+
+    sources: Sequence[str]
+    window: Window
+    run_id: str
+    form: str = "md"
+    out: Path | None = None
+
+
+def run(settings: Settings, order: Order, watch: Watch) -> int:
+    """Make the digests and show them. Returns the exit code: 0 done, 3 partial, 1 failed."""
+    with wiring.open(settings, on_event=watch.event, on_progress=watch.download) as wired:
+        private = wired.settings.with_changes(farm=f"{PREFIX}{order.run_id[:12]}")
+        slots = wired.backend.engine().slots
+        log = private.state_dir / "logs" / f"{private.farm}.log"
+        # One more thread than the engine has slots keeps it busy while an answer is checked.
+        words = worker_words(private.farm, concurrency=slots + 1)
+        with started("worker", words, private, log=log, grace=2.0) as worker:
+            jobs, missing = _work(wired, private, order, watch, worker)
+        log.unlink(missing_ok=True)
+        return _show(wired, order, watch, jobs, missing)
+
+
+def _work(
+    wired: Wired, private: Settings, order: Order, watch: Watch, worker: Process
+) -> tuple[tuple[JobProgress, ...], int]:
+    """Start the run and wait until it has ended; its jobs, and how many sources had none."""
+    work = Work(wired.store.engine, farm=private.farm)
+    reports = Reports(wired.store.engine)
+    app = farm.make(private)
+    with work.held():
+        work.cancel_orphans(PREFIX)
+        repos = _identify(wired, order.sources, watch)
+        missing = len(order.sources) - len(repos)
+        for repo in repos.values():
+            wired.store.add_repo(repo, tracked=False)
+        ring(app, work.start_run(order.run_id, order.window, list(repos), {}))
+        swept = time.monotonic()
+        try:
+            while True:
+                jobs = reports.progress(order.run_id)
+                watch.show(jobs)
+                if all(job.ended for job in jobs):
+                    return jobs, missing
+                worker.check()
+                if time.monotonic() - swept > SWEEP_SECONDS:
+                    send(app, "sweep")
+                    swept = time.monotonic()
+                time.sleep(LOOK_SECONDS)
+        except BaseException:
+            # Ctrl-C, a dead worker: nothing of this run may stay open.
+            work.cancel_run(order.run_id)
+            raise
+        finally:
+            watch.stop()
+
+
+def _identify(wired: Wired, sources: Sequence[str], watch: Watch) -> dict[str, Repo]:
+    """The repositories by id. One that cannot be read is told of, and stops the run if alone."""
+    found: dict[str, Repo] = {}
+    for location in sources:
+        watch.event(f"looking at {location}")
+        try:
+            repo = wired.source.identify(location)
+        except Permanent as error:
+            if len(sources) == 1:
+                raise
+            watch.problem(error)
+        else:
+            found[repo.id] = repo
+    if not found:
+        raise Permanent("none of the repositories can be read")
+    return found
+
+
+def _show(
+    wired: Wired, order: Order, watch: Watch, jobs: Sequence[JobProgress], missing: int
+) -> int:
+    """Print or write each digest, say what it cost, and choose the exit code."""
+    digests: list[Digest] = []
+    for job in jobs:
+        if job.revision is None:
+            watch.problem(Permanent(f"{job.repo.name}: {job.error}"))
+            continue
+        digest = wired.store.digest(job.repo.id, order.window, job.revision)
+        if digest is not None:
+            digests.append(job.with_provenance(digest))
+    as_text = RENDERERS[order.form]
+    if order.out is not None:
+        files = Files(order.out, order.form, as_text)
+        for digest in digests:
+            watch.say(f"wrote {files.publish(digest)}")
+    else:
+        output.digests(digests, order.form, as_text)
+    for job in jobs:
+        watch.cost(job)
+    if not digests:
+        return 1
+    whole = missing == 0 and all(job.state == "done" for job in jobs)
+    return 0 if whole else 3
+
+
+__all__ = ["Order", "SparkyError", "run"]

@@ -1,0 +1,89 @@
+"""The Celery app: queues, limits and log context. Redis is a doorbell; Postgres is the truth.
+
+Start a worker with `celery -A sparky.farm.app worker -Q fetch,chunk,rollup`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging
+from kombu import Queue
+
+from sparky import settings as configuration
+from sparky.errors import UsageError
+from sparky.farm import logs
+
+STAGES = ("fetch", "chunk", "summarize", "rollup")
+QUEUES = (*STAGES, "sweep")
+SWEEP_SECONDS = 15.0
+
+
+def make(settings: configuration.Settings) -> Celery:
+    """An app that talks to the broker of these settings."""
+    if settings.broker_url is None:
+        raise UsageError(
+            "no broker is configured",
+            remedy="Set SPARKY_BROKER_URL, or use `sparky run` or `sparky up`, which start one",
+        )
+    app = Celery("sparky", broker=settings.broker_url.get_secret_value())
+    app.conf.update(_configuration(settings))
+    return app
+
+
+def _configuration(settings: configuration.Settings) -> dict[str, Any]:
+    # Twice the longest task, so that nothing healthy is delivered again.
+    visibility = 2 * int(settings.git_timeout_seconds + settings.llm_timeout_seconds)
+    return {
+        "include": ["sparky.farm.tasks"],
+        "accept_content": ["json"],
+        "task_serializer": "json",
+        "task_ignore_result": True,
+        "task_queues": [Queue(name) for name in QUEUES],
+        "task_routes": {f"sparky.{name}": {"queue": name} for name in QUEUES},
+        "task_create_missing_queues": False,
+        # Late acknowledgement only makes recovery quicker: steps and leases keep the truth.
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": False,
+        "worker_prefetch_multiplier": 1,
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_soft_shutdown_timeout": 60.0,
+        "worker_enable_soft_shutdown_on_idle": False,
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+        "worker_send_task_events": True,
+        "task_send_sent_event": True,
+        "broker_connection_retry_on_startup": True,
+        "broker_transport_options": {
+            "global_keyprefix": f"sparky:{settings.farm}:",
+            "visibility_timeout": visibility,
+            "unacked_restore_interval": 15,
+            "unacked_restore_throttle": 1,
+            "socket_timeout": 30,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+        },
+        "beat_schedule": {
+            "sweep": {
+                "task": "sparky.sweep",
+                "schedule": SWEEP_SECONDS,
+                "options": {"expires": SWEEP_SECONDS},
+            }
+        },
+        "timezone": "UTC",
+    }
+
+
+@setup_logging.connect
+def _set_up_logs(**_: Any) -> None:
+    settings = configuration.load()
+    logs.set_up(settings.log_level, settings.log_format)
+
+
+def __getattr__(name: str) -> Celery:
+    """`app`, made at its first use, so that an import alone needs no broker."""
+    if name != "app":
+        raise AttributeError(name)
+    globals()["app"] = made = make(configuration.load())
+    return made

@@ -1,0 +1,54 @@
+"""What a worker process works with, made once for each process and after any fork."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+
+from sparky import settings as configuration
+from sparky import wiring
+from sparky.ports import Backend, Source
+from sparky.settings import Settings
+from sparky.store.gateway import Gateway
+from sparky.store.reports import Reports
+from sparky.store.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The doors to everything outside, for task bodies."""
+
+    settings: Settings
+    store: Gateway
+    work: Work
+    reports: Reports
+    source: Source
+    backend: Backend
+
+
+_lock = threading.Lock()
+_made: dict[int, Context] = {}
+
+
+def here() -> Context:
+    """This process's context. A forked child makes its own: connections do not survive a fork."""
+    with _lock:
+        pid = os.getpid()
+        if pid not in _made:
+            _made.clear()
+            _made[pid] = of(configuration.load())
+        return _made[pid]
+
+
+def of(settings: Settings) -> Context:
+    """A context for these settings; nothing is connected before its first use."""
+    store = Gateway.open(wiring.database_url(settings))
+    return Context(
+        settings=settings,
+        store=store,
+        work=Work(store.engine, farm=settings.farm),
+        reports=Reports(store.engine),
+        source=wiring.source(settings),
+        backend=wiring.backend(settings),
+    )

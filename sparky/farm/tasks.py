@@ -1,0 +1,103 @@
+"""A task a stage. A message holds a step's id and what a person calls it; never a payload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from celery import Task
+
+from sparky import pipeline
+from sparky.farm import context
+from sparky.farm.app import app
+from sparky.farm.bell import ring
+from sparky.farm.context import Context
+from sparky.farm.step import Body, Outcome, perform
+from sparky.model import Status
+from sparky.pipeline import Record
+from sparky.ports import Answer, Claim
+from sparky.store.codec import dump
+
+
+def stage(name: str) -> Callable[[Body], Task[Any, Any]]:
+    """Make a task of a body: `sparky.<name>(step_id, label)`."""
+
+    def decorate(body: Body) -> Task[Any, Any]:
+        @app.task(name=f"sparky.{name}", bind=True)
+        def task(self: Any, step_id: int, label: str) -> str:
+            bells, word = perform(step_id, body, context.here(), worker=self.request.hostname)
+            ring(app, bells)
+            return f"{label}: {word}"
+
+        return task
+
+    return decorate
+
+
+@stage("fetch")
+def fetch(claim: Claim, at: Context) -> Outcome:
+    got = pipeline.fetch(claim.repo, claim.window, source=at.source, store=at.store)
+    return Outcome(job={"activities": got.activities, "census": dump(got.census)})
+
+
+@stage("chunk")
+def chunk(claim: Claim, at: Context) -> Outcome:
+    packed = pipeline.chunk(
+        claim.repo, claim.window, store=at.store, backend=at.backend, job_id=claim.job_id
+    )
+    return Outcome(keys=[c.key for c in packed], job={"chunks": len(packed)})
+
+
+@stage("summarize")
+def summarize(claim: Claim, at: Context) -> Outcome:
+    return Outcome(
+        result=pipeline.summarize(
+            claim.key, claim.repo, store=at.store, backend=at.backend, record=recorder(claim, at)
+        )
+    )
+
+
+@stage("rollup")
+def rollup(claim: Claim, at: Context) -> Outcome:
+    failed = at.reports.failures(claim.job_id)
+    digest = pipeline.rollup(
+        claim.repo,
+        claim.window,
+        census=at.reports.census(claim.job_id),
+        summary_keys=at.reports.results(claim.job_id),
+        notes=[f"{f.stage} {f.key[:12]} stopped: {f.error}" for f in failed],
+        store=at.store,
+        backend=at.backend,
+        record=recorder(claim, at),
+    )
+    digest = at.reports.with_usage(digest, claim.job_id)
+    kept = at.store.put_digest(digest)
+    state = "done" if kept.status is Status.DONE else "partial"
+    provenance = dump(kept.provenance)
+    return Outcome(job={"revision": kept.revision, "provenance": provenance}, state=state)
+
+
+@app.task(name="sparky.sweep")
+def sweep() -> int:
+    """Ring for what waits although it could run; how many bells."""
+    bells = context.here().work.due()
+    ring(app, bells)
+    return len(bells)
+
+
+def recorder(claim: Claim, at: Context) -> Record:
+    """Writes each engine call of this step down."""
+    engine = at.backend.engine()
+
+    def record(answer: Answer | None, seconds: float, outcome: str) -> None:
+        at.reports.record_call(
+            claim.job_id,
+            claim.stage,
+            engine.name,
+            engine.model,
+            answer,
+            seconds=seconds,
+            outcome=outcome,
+        )
+
+    return record

@@ -1,0 +1,84 @@
+"""Celery processes that Sparky starts itself: they die with the process that started them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparky import settings as configuration
+from sparky.errors import ServiceError
+from sparky.farm.app import QUEUES
+from sparky.services import launch
+from sparky.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A running process, and where its output goes."""
+
+    name: str
+    popen: subprocess.Popen[bytes]
+    log: Path
+
+    def check(self) -> None:
+        """Raise ServiceError if it has ended, with the last line that it wrote."""
+        code = self.popen.poll()
+        if code is not None:
+            lines = self.log.read_text(errors="replace").strip().splitlines()
+            raise ServiceError(
+                f"the {self.name} ended with status {code}: {lines[-1] if lines else 'no output'}",
+                remedy=f"Its log is {self.log}",
+            )
+
+    def stop(self, grace: float) -> None:
+        """End it: TERM, and after `grace` seconds KILL for it and all that it started."""
+        if self.popen.poll() is None:
+            self.popen.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                self.popen.wait(grace)
+        # The group outlives its leader when a child does.
+        with suppress(ProcessLookupError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        self.popen.wait()
+
+
+@contextmanager
+def started(
+    name: str, words: Sequence[str], settings: Settings, *, log: Path, grace: float = 5.0
+) -> Iterator[Process]:
+    """Run `python -m celery -A sparky.farm.app <words>` with these settings for the block."""
+    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    launcher = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid())]
+    program = [sys.executable, "-m", "celery", "-A", "sparky.farm.app", *words]
+    with log.open("wb") as output:
+        popen = subprocess.Popen(
+            [*launcher, str(int(signal.SIGKILL)), "-1", "-1", *program],
+            env=configuration.child_env(settings),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            # Ctrl-C is for us; we stop it ourselves.
+            start_new_session=True,
+        )
+    process = Process(name, popen, log)
+    try:
+        yield process
+    finally:
+        process.stop(grace)
+
+
+def worker_words(
+    node: str, *, queues: Sequence[str] = QUEUES, pool: str = "threads", concurrency: int
+) -> list[str]:
+    """Arguments for a worker named `node` on these queues."""
+    quiet = ["--without-gossip", "--without-mingle"]
+    return [
+        "worker", "-n", f"{node}@%h", "-Q", ",".join(queues), "-P", pool, "-c", str(concurrency),
+        *quiet,
+    ]  # fmt: skip

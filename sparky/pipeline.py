@@ -1,0 +1,149 @@
+"""The story: fetch, chunk, summarize, rollup. Ports come as arguments, values go out.
+
+Each stage may be run again at any time: what it writes has a natural key, and what an engine has
+answered once is never asked again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from sparky import activity, chunks, digests, redact, rules, summaries
+from sparky.errors import SparkyError
+from sparky.model import Activity, Chunk, Digest, Repo, Summary, Traits, Window
+from sparky.ports import Answer, Backend, Census, Engine, Prompt, Source, Store
+
+Ask = Callable[[Prompt], Answer]
+Record = Callable[[Answer | None, float, str], None]
+"""Told of every question: the answer or None, seconds, and `ok`, `cached` or the error's name."""
+
+CHUNK_TOKENS = 3000
+"""Most prompt tokens of data in a chunk, however long the engine's context is: a small model
+loses sight of what stands in the middle of a longer list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What a fetch brought."""
+
+    activities: int
+    census: Census
+
+
+def fetch(repo: Repo, window: Window, *, source: Source, store: Store) -> Fetched:
+    """Bring the window's activities into the store, without secrets."""
+    source.refresh(repo)
+    census = source.census(repo, window)
+    cleaned = (redact.clean(found) for found in source.activities(repo, window))
+    return Fetched(store.replace_activities(repo.id, window, cleaned), census)
+
+
+def chunk(
+    repo: Repo, window: Window, *, store: Store, backend: Backend, job_id: int
+) -> tuple[Chunk, ...]:
+    """Pack what rules do not say into chunks that fit the engine's context."""
+    happened = activity.arrange(store.activities(repo.id, window))
+    traits = _traits(happened)
+    rest = rules.apply(happened, traits).rest
+    if not rest:
+        return ()
+    room = backend.engine().context - summaries.overhead(backend.count) - summaries.reserve()
+    packed = chunks.pack(rest, traits, budget=min(room, CHUNK_TOKENS), count=backend.count)
+    store.put_chunks(job_id, packed)
+    return packed
+
+
+def summarize(key: str, repo: Repo, *, store: Store, backend: Backend, record: Record) -> str:
+    """Summarise one chunk, unless that was done before; returns the summary's key."""
+    engine = backend.engine()
+    wanted = store.chunk(key)
+    summary_key = summaries.key(wanted, engine)
+    if store.summary(summary_key) is not None:
+        record(None, 0.0, "cached")
+        return summary_key
+    members = {a.key: a for a in store.members(repo.id, [item.key for item in wanted.items])}
+    made = summaries.summarize(
+        wanted,
+        members,
+        _traits(tuple(members.values())),
+        engine=engine,
+        ask=asking(backend, store, record),
+    )
+    store.put_summary(replace(made, key=summary_key))
+    return summary_key
+
+
+def rollup(
+    repo: Repo,
+    window: Window,
+    *,
+    census: Census,
+    summary_keys: Sequence[str],
+    notes: Sequence[str],
+    store: Store,
+    backend: Backend,
+    record: Record,
+) -> Digest:
+    """Compose the digest of what rules and summaries say. It is not stored yet."""
+    happened = activity.arrange(store.activities(repo.id, window))
+    traits = _traits(happened)
+    ruled = rules.apply(happened, traits)
+    return digests.compose(
+        repo=repo,
+        window=window,
+        revision=1,
+        census=census,
+        activities=happened,
+        traits=traits,
+        ruled=(ruled.points, ruled.omitted),
+        summaries=tuple(_summaries(store, summary_keys)),
+        stats=activity.stats(happened),
+        people=activity.contributions(happened),
+        engine=backend.engine(),
+        ask=asking(backend, store, record),
+        count=backend.count,
+        notes=tuple(notes),
+    )
+
+
+def asking(backend: Backend, store: Store, record: Record) -> Ask:
+    """The engine with its earlier answers in front, and secrets taken out of what it writes."""
+
+    def ask(prompt: Prompt) -> Answer:
+        key = question_key(prompt, backend.engine())
+        known = store.answer(key)
+        if known is not None:
+            record(known, 0.0, "cached")
+            return known
+        try:
+            answer = backend.complete(prompt)
+        except SparkyError as error:
+            record(None, 0.0, type(error).__name__)
+            raise
+        text, _ = redact.redact(answer.text)
+        answer = replace(answer, text=text)
+        record(answer, answer.seconds, "ok")
+        store.put_answer(key, answer)
+        return answer
+
+    return ask
+
+
+def question_key(prompt: Prompt, engine: Engine) -> str:
+    """The same question to the same model, as a hash."""
+    asked = {**asdict(prompt), "model": engine.model}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _traits(activities: Sequence[Activity]) -> dict[str, Traits]:
+    return {a.key: activity.traits(a) for a in activities}
+
+
+def _summaries(store: Store, keys: Sequence[str]) -> Iterator[Summary]:
+    for key in keys:
+        found = store.summary(key)
+        if found is not None:
+            yield found

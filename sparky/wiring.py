@@ -1,0 +1,127 @@
+"""Settings → Source, Backend, Store: the only place that picks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparky.errors import UsageError
+from sparky.ports import Backend, Source
+from sparky.services import Wanted, attach, weights
+from sparky.settings import Settings
+from sparky.source.gitrepo import GitSource, Limits
+from sparky.store import schema
+from sparky.store.gateway import Gateway
+
+Progress = Callable[[weights.Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """Everything that a command or a worker works with."""
+
+    settings: Settings
+    """With the real URLs in it, also where Sparky started the services itself."""
+    store: Gateway
+    source: Source
+    backend: Backend
+
+
+@contextmanager
+def open(  # noqa: A001 — read as `wiring.open`
+    settings: Settings,
+    *,
+    need_engine: bool = True,
+    on_event: Callable[[str], None] = lambda text: None,
+    on_progress: Progress = lambda progress: None,
+) -> Iterator[Wired]:
+    """Start what is not configured, and connect to all of it until the block ends.
+
+    Args:
+        need_engine: whether a language model must be there; else none is started.
+        on_event: told in a few words what is being waited for.
+        on_progress: told how far the weights' download is.
+    """
+    with ExitStack() as stack:
+        embedded = settings.llm_kind == "embedded" and settings.llm_url is None
+        model = model_name(settings)
+        gguf: Path | None = None
+        if embedded and need_engine:
+            gguf = weights.ensure(
+                model,
+                cache=settings.cache_dir / "models",
+                path=settings.model_path,
+                sha256=settings.model_sha256,
+                on_progress=on_progress,
+            )
+        wanted = Wanted(
+            postgres=settings.database_url is None,
+            valkey=settings.broker_url is None,
+            llama=gguf,
+        )
+        concrete = settings
+        if wanted.postgres or wanted.valkey or wanted.llama:
+            ends = stack.enter_context(
+                attach(settings.state_dir, wanted, model_name=model, on_event=on_event)
+            )
+            changes: dict[str, object] = {}
+            if ends.database_url:
+                changes["database_url"] = ends.database_url
+            if ends.broker_url:
+                changes["broker_url"] = ends.broker_url
+            if ends.llm_url:
+                changes |= {
+                    "llm_kind": "openai",
+                    "llm_url": ends.llm_url,
+                    "llm_api_key": ends.llm_api_key,
+                    "llm_model": model,
+                    "model_path": None,
+                    "model_sha256": None,
+                }
+            concrete = settings.with_changes(**changes)
+        if wanted.postgres:
+            on_event("checking the database's schema")
+            schema.upgrade(database_url(concrete))
+        yield stack.enter_context(connected(concrete))
+
+
+@contextmanager
+def connected(settings: Settings) -> Iterator[Wired]:
+    """Connect to services that all have their URLs; starts nothing and migrates nothing."""
+    with ExitStack() as stack:
+        store = Gateway.open(database_url(settings))
+        stack.callback(store.close)
+        engine = backend(settings)
+        stack.callback(engine.close)
+        yield Wired(settings, store, source(settings), engine)
+
+
+def model_name(settings: Settings) -> str:
+    """The embedded model that the settings ask for."""
+    return settings.llm_model or weights.DEFAULT
+
+
+def database_url(settings: Settings) -> str:
+    """The database's URL; UsageError when there is none."""
+    if settings.database_url is None:
+        raise UsageError(
+            "no database is configured",
+            remedy="Set SPARKY_DATABASE_URL, or use `sparky run` or `sparky up`, which start one",
+        )
+    return settings.database_url.get_secret_value()
+
+
+def source(settings: Settings) -> Source:
+    """What reads repositories."""
+    return GitSource(
+        settings.cache_dir / "repositories",
+        limits=Limits(seconds=settings.git_timeout_seconds, bytes=int(settings.git_max_bytes)),
+    )
+
+
+def backend(settings: Settings) -> Backend:
+    """What answers prompts."""
+    key = settings.llm_api_key.get_secret_value() if settings.llm_api_key else None
+    raise UsageError("no engine")
