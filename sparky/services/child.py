@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from sparky.services import launch
 
@@ -61,8 +62,8 @@ class Child:
     def __init__(self, process: asyncio.subprocess.Process, log: Log) -> None:
         self._process = process
         self._log = log
-        assert process.stdout is not None
-        self._drained = asyncio.create_task(log.drain(process.stdout))
+        output = cast(asyncio.StreamReader, process.stdout)  # a pipe, as `spawn` asks
+        self._drained = asyncio.create_task(log.drain(output))
 
     @property
     def pid(self) -> int:
@@ -122,11 +123,11 @@ async def spawn(
         pass_fds=pass_fds,
     )
     child = Child(process, log)
-    assert process.stdin is not None
+    feed = cast(asyncio.StreamWriter, process.stdin)
     try:
-        process.stdin.write(stdin)
-        await process.stdin.drain()
-        process.stdin.close()
+        feed.write(stdin)
+        await feed.drain()
+        feed.close()
     except ConnectionError:
         pass  # it has ended already; whoever waits for it says why
     return child

@@ -146,20 +146,24 @@ def _start_keeper(layout: Layout) -> None:
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(Path(sparky.__file__).parent.parent),
     }
-    with complaints.open("wb") as stderr:
-        started = subprocess.Popen(
-            program,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            cwd=layout.state,
-            env=environment,
-            start_new_session=True,
-        )
-    with started:
-        assert started.stdout is not None
-        readable, _, _ = select.select([started.stdout], [], [], FIND_SECONDS)
-        raw = started.stdout.readline() if readable else b""
+    receive, send = os.pipe()
+    with os.fdopen(receive, "rb") as ready:
+        try:
+            with complaints.open("wb") as stderr:
+                subprocess.run(
+                    program,
+                    stdin=subprocess.DEVNULL,
+                    stdout=send,
+                    stderr=stderr,
+                    cwd=layout.state,
+                    env=environment,
+                    start_new_session=True,
+                    check=False,
+                )
+        finally:
+            os.close(send)
+        readable, _, _ = select.select([ready], [], [], FIND_SECONDS)
+        raw = ready.readline() if readable else b""
     answer: dict[str, Any] = json.loads(raw) if raw else {}
     if "error" in answer:
         raise ServiceError(answer["error"]["message"], remedy=answer["error"]["remedy"])

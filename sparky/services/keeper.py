@@ -50,7 +50,6 @@ class Keeper:
         self._told_to_stop = False
         self._stopping = False
         self._waiting: set[asyncio.StreamWriter] = set()
-        self._last: list[asyncio.StreamWriter] = []
         self._postgres: Unit[Postgres] | None = None
         self._valkey: Unit[Valkey] | None = None
         self._llamas: dict[tuple[Path, str], Unit[Llama]] = {}
@@ -108,8 +107,8 @@ class Keeper:
             if self._leases:
                 writer.close()
             else:
-                # Left open until this process ends: so the client knows when all has stopped.
-                self._last.append(writer)
+                # A copy stays open until this process ends: so the client knows when all has stopped.
+                os.dup(writer.get_extra_info("socket").fileno())
                 self._look.set()
 
     async def _answer(
