@@ -14,3 +14,5 @@ for name in list(os.environ):
         del os.environ[name]
 os.environ["GIT_CONFIG_GLOBAL"] = os.devnull
 os.environ["GIT_CONFIG_NOSYSTEM"] = "1"
+
+pytest_plugins = ["tests.servers"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import command
+from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -15,6 +16,7 @@ from alembic.util.exc import CommandError
 
 from sparky.errors import StoreError
 from sparky.store.connection import connect, translated
+from sparky.store.tables import metadata
 
 LOCK = 0x5BA4C1E5
 
@@ -103,3 +105,14 @@ def _config() -> Config:
 
 def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(_config())
+
+
+def differences(url: str) -> list[str]:
+    """How the database's tables differ from those of this code; empty when they are the same."""
+    engine = connect(url)
+    try:
+        with translated(), engine.connect() as connection:
+            context = MigrationContext.configure(connection)
+            return [str(difference) for difference in compare_metadata(context, metadata)]
+    finally:
+        engine.dispose()

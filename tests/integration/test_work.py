@@ -1,0 +1,241 @@
+"""Runs, jobs and steps in a real Postgres: claims, fences, fan-in, sweeping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from sparky.model import Repo, Window
+from sparky.ports import Claim
+from sparky.retries import Retry, Stop, Wait
+from sparky.store.connection import connect
+from sparky.store.gateway import Gateway
+from sparky.store.reports import Reports
+from sparky.store.work import Work
+
+WINDOW = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
+REPOS = [Repo(f"git:{n}", f"me/{n}", "git", f"/srv/{n}") for n in ("a", "b")]
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+class Farm:
+    """A farm in a fresh database, driven by hand."""
+
+    def __init__(self, url: str) -> None:
+        self.engine = connect(url)
+        self.work = Work(self.engine, farm="main")
+        self.reports = Reports(self.engine)
+        store = Gateway(self.engine)
+        for repo in REPOS:
+            store.add_repo(repo)
+
+    def start(self, run: str = "r1", repos: int = 1) -> list[int]:
+        bells = self.work.start_run(run, WINDOW, [repo.id for repo in REPOS[:repos]], {})
+        return [bell.step_id for bell in bells]
+
+    def claim(self, step_id: int, worker: str = "w1") -> Claim:
+        claimed = self.work.claim(step_id, worker=worker, lease=60)
+        assert claimed is not None
+        return claimed
+
+    def expire_leases(self) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(
+                sa.text(
+                    "UPDATE steps SET lease_until = now() - interval '1 s' WHERE state = 'running'"
+                )
+            )
+
+    def chunked(self, chunks: int, run: str = "r1") -> list[int]:
+        """Take a run up to where its chunks wait to be summarised."""
+        (fetch,) = self.start(run)
+        (chunk,) = self.work.complete(self.claim(fetch), job={"activities": 9}) or ()
+        keys = [f"k{n}" for n in range(chunks)]
+        bells = self.work.complete(self.claim(chunk.step_id), keys=keys, job={"chunks": chunks})
+        return [bell.step_id for bell in bells or ()]
+
+    def state(self, run: str = "r1") -> str:
+        with self.engine.begin() as connection:
+            return connection.execute(
+                sa.text("SELECT state FROM runs WHERE id = :id"), {"id": run}
+            ).scalar_one()
+
+
+@pytest.fixture
+def farm(database: str) -> Iterator[Farm]:
+    made = Farm(database)
+    yield made
+    made.engine.dispose()
+
+
+def test_a_step_is_claimed_once(farm: Farm) -> None:
+    """Of two workers that hear the same bell, one gets the step."""
+    (step,) = farm.start()
+    assert farm.work.claim(step, worker="w1", lease=60) is not None
+    assert farm.work.claim(step, worker="w2", lease=60) is None
+
+
+def test_a_done_step_is_not_done_again(farm: Farm) -> None:
+    """A message that comes late or twice changes nothing."""
+    (step,) = farm.start()
+    farm.work.complete(farm.claim(step))
+    assert farm.work.claim(step, worker="w2", lease=60) is None
+
+
+def test_a_late_worker_is_fenced_off(farm: Farm) -> None:
+    """A worker whose lease ran out and was taken over cannot complete, fail or keep the step."""
+    (step,) = farm.start()
+    late = farm.claim(step, "w1")
+    farm.expire_leases()
+    new = farm.claim(step, "w2")
+    assert new.attempt == late.attempt + 1
+    assert not farm.work.heartbeat(late, lease=60)
+    assert farm.work.complete(late) is None
+    assert farm.work.fail(late, Stop(), "late") is None
+    assert farm.work.complete(new) is not None
+
+
+def test_a_lease_that_ran_out_counts_as_a_failure(farm: Farm) -> None:
+    """A step that kills its workers is seen to do so."""
+    (step,) = farm.start()
+    for died in range(3):
+        assert farm.claim(step).failures == died
+        farm.expire_leases()
+
+
+def test_a_heartbeat_keeps_the_lease(farm: Farm) -> None:
+    """A step whose worker lives is not given to another."""
+    (step,) = farm.start()
+    claim = farm.claim(step)
+    farm.expire_leases()
+    assert farm.work.heartbeat(claim, lease=60)
+    assert farm.work.claim(step, worker="w2", lease=60) is None
+
+
+def test_the_last_summary_opens_the_rollup_once(farm: Farm) -> None:
+    """The fan-in fires exactly when the last chunk ends, in whatever order they end."""
+    steps = farm.chunked(3)
+    claims = [farm.claim(step) for step in steps]
+    assert farm.work.complete(claims[2], result="s2") == ()
+    assert farm.work.complete(claims[0], result="s0") == ()
+    (rollup,) = farm.work.complete(claims[1], result="s1") or ()
+    assert rollup.stage == "rollup"
+    assert farm.reports.results(claims[0].job_id) == ("s0", "s1", "s2")
+
+
+def test_a_poisoned_chunk_stops_alone(farm: Farm) -> None:
+    """The roll-up still comes when a chunk fails for good, and the reason is kept."""
+    first, second = (farm.claim(step) for step in farm.chunked(2))
+    farm.work.complete(first, result="s0")
+    (rollup,) = farm.work.fail(second, Stop(), "the engine refuses it") or ()
+    assert rollup.stage == "rollup"
+    (failure,) = farm.reports.failures(first.job_id)
+    assert (failure.stage, failure.error) == ("summarize", "the engine refuses it")
+
+
+def test_nothing_to_summarise_goes_straight_to_the_rollup(farm: Farm) -> None:
+    """A window whose activities all follow rules needs no engine."""
+    (fetch,) = farm.start()
+    (chunk,) = farm.work.complete(farm.claim(fetch)) or ()
+    (rollup,) = farm.work.complete(farm.claim(chunk.step_id), keys=[]) or ()
+    assert rollup.stage == "rollup"
+
+
+def test_a_failed_fetch_fails_its_job_alone(farm: Farm) -> None:
+    """One repository that cannot be read leaves the others' run partial."""
+    first, second = farm.start(repos=2)
+    farm.work.fail(farm.claim(first), Stop(), "not a repository")
+    assert farm.state() == "running"
+    (chunk,) = farm.work.complete(farm.claim(second)) or ()
+    (rollup,) = farm.work.complete(farm.claim(chunk.step_id)) or ()
+    farm.work.complete(farm.claim(rollup.step_id), outcome="done")
+    assert farm.state() == "partial"
+    failed, done = farm.reports.progress("r1")
+    assert (failed.state, failed.error) == ("failed", "not a repository")
+    assert done.state == "done"
+
+
+def test_waiting_burns_no_attempt(farm: Farm) -> None:
+    """A step told to wait is not due before its time, and has lost nothing."""
+    (step,) = farm.start()
+    claim = farm.claim(step)
+    until = datetime.now(UTC) + timedelta(hours=1)
+    assert farm.work.fail(claim, Wait(until), "the budget is used up") == ()
+    assert farm.work.claim(step, worker="w", lease=60) is None
+    assert farm.work.due(again=timedelta(0)) == ()
+    with farm.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE steps SET not_before = now()"))
+    assert farm.claim(step).failures == 0
+
+
+def test_retrying_burns_an_attempt(farm: Farm) -> None:
+    """A step that is tried again remembers how often it failed."""
+    (step,) = farm.start()
+    farm.work.fail(farm.claim(step), Retry(timedelta(0)), "reset")
+    assert farm.claim(step).failures == 1
+
+
+def test_the_sweeper_rings_for_lost_messages_and_dead_workers(farm: Farm) -> None:
+    """What nobody works on is named, once in a while and not at each look."""
+    lost, dead = farm.start(repos=2)
+    farm.claim(dead)
+    assert farm.work.due() == ()  # just rung
+    farm.expire_leases()
+    found = farm.work.due(again=timedelta(0))
+    assert {bell.step_id for bell in found} == {lost, dead}
+    assert farm.work.due() == ()
+
+
+def test_the_sweeper_leaves_other_farms_alone(farm: Farm) -> None:
+    """A farm's worker never takes the steps of another."""
+    (step,) = farm.start()
+    other = Work(farm.engine, farm="other")
+    assert other.due(again=timedelta(0)) == ()
+    assert other.claim(step, worker="w", lease=60) is None
+
+
+def test_cancelling_voids_what_runs(farm: Farm) -> None:
+    """A cancelled run's worker finds its claim void, and nothing new is due."""
+    first, second = (farm.claim(step) for step in farm.chunked(2))
+    farm.work.cancel_run("r1")
+    assert farm.work.complete(first, result="s0") is None
+    assert not farm.work.heartbeat(second, lease=60)
+    assert farm.work.due(again=timedelta(0)) == ()
+    assert farm.state() == "cancelled"
+
+
+def test_a_run_whose_waiter_died_is_cancelled(farm: Farm) -> None:
+    """Only runs that nobody holds any more are taken for orphans."""
+    private = Work(farm.engine, farm="run-x")
+    private.start_run("x", WINDOW, [REPOS[0].id], {})
+    with private.held():
+        assert farm.work.cancel_orphans("run-") == 0
+        assert farm.state("x") == "running"
+    assert farm.work.cancel_orphans("run-") == 1
+    assert farm.state("x") == "cancelled"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "UPDATE steps SET state = 'running'",
+        "UPDATE steps SET state = 'failed'",
+        "UPDATE steps SET state = 'asleep'",
+        "UPDATE jobs SET pending = -1",
+        "UPDATE jobs SET state = 'failed'",
+        "UPDATE jobs SET state = 'done'",
+        "UPDATE runs SET finished_at = now()",
+        "UPDATE runs SET until = since",
+        "UPDATE repositories SET location = 'https://me:secret@host/x'",
+        "INSERT INTO steps (job_id, farm, stage) SELECT id, 'main', 'fetch' FROM jobs",
+    ],
+)
+def test_the_database_refuses_a_wrong_state(farm: Farm, wrong: str) -> None:
+    """Constraints hold whatever the code does."""
+    farm.start()
+    with pytest.raises(IntegrityError), farm.engine.begin() as connection:
+        connection.execute(sa.text(wrong))
