@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparky.errors import UsageError
+from sparky.llm.ollama import OllamaBackend
+from sparky.llm.openai import OpenAIBackend
+from sparky.llm.wire import Timeouts
 from sparky.ports import Backend, Source
 from sparky.services import Wanted, attach, weights
 from sparky.settings import Settings
@@ -16,6 +19,9 @@ from sparky.store import schema
 from sparky.store.gateway import Gateway
 
 Progress = Callable[[weights.Progress], None]
+
+DEFAULT_MODEL = "qwen2.5-coder-1.5b-instruct"
+"""What the embedded engine runs unless SPARKY_LLM_MODEL says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ def open(  # noqa: A001 — read as `wiring.open`
         if embedded and need_engine:
             gguf = weights.ensure(
                 model,
-                cache=settings.cache_dir / "models",
+                cache=settings.cache_dir,
                 path=settings.model_path,
                 sha256=settings.model_sha256,
                 on_progress=on_progress,
@@ -100,7 +106,7 @@ def connected(settings: Settings) -> Iterator[Wired]:
 
 def model_name(settings: Settings) -> str:
     """The embedded model that the settings ask for."""
-    return settings.llm_model or weights.DEFAULT
+    return settings.llm_model or DEFAULT_MODEL
 
 
 def database_url(settings: Settings) -> str:
@@ -123,5 +129,19 @@ def source(settings: Settings) -> Source:
 
 def backend(settings: Settings) -> Backend:
     """What answers prompts."""
-    key = settings.llm_api_key.get_secret_value() if settings.llm_api_key else None
-    raise UsageError("no engine")
+    if settings.llm_url is None:
+        raise UsageError(
+            "no engine is configured",
+            remedy="Set SPARKY_LLM_KIND and SPARKY_LLM_URL, or use `sparky run` or `sparky up`, "
+            "which start one",
+        )
+    kind: Callable[..., Backend] = OpenAIBackend
+    if settings.llm_kind == "ollama":
+        kind = OllamaBackend
+    return kind(
+        settings.llm_url,
+        settings.llm_model,
+        settings.llm_api_key.get_secret_value() if settings.llm_api_key else None,
+        timeouts=Timeouts(first=settings.llm_timeout_seconds, total=settings.llm_timeout_seconds),
+        context=settings.llm_context,
+    )

@@ -37,7 +37,7 @@ class Watch:
         """How far the weights are."""
         grid = Table.grid(padding=(0, 1))
         grid.add_row(
-            Text(progress.what),
+            Text(progress.step),
             ProgressBar(total=max(progress.total, 1), completed=progress.done, width=30),
             Text(f"{progress.done / 1e6:,.0f} of {progress.total / 1e6:,.0f} MB", style="dim"),
         )

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,24 +53,41 @@ def started(
     name: str, words: Sequence[str], settings: Settings, *, log: Path, grace: float = 5.0
 ) -> Iterator[Process]:
     """Run `python -m celery -A sparky.farm.app <words>` with these settings for the block."""
+    process = start(name, words, settings, log=log)
+    try:
+        yield process
+    finally:
+        process.stop(grace)
+
+
+def start(
+    name: str,
+    words: Sequence[str],
+    settings: Settings,
+    *,
+    log: Path,
+    environment: Mapping[str, str] | None = None,
+) -> Process:
+    """Start `python -m celery -A sparky.farm.app <words>`; the caller stops it.
+
+    Args:
+        log: takes its output; begun anew.
+        environment: variables on top of the settings.
+    """
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     launcher = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid())]
     program = [sys.executable, "-m", "celery", "-A", "sparky.farm.app", *words]
     with log.open("wb") as output:
         popen = subprocess.Popen(
             [*launcher, str(int(signal.SIGKILL)), "-1", "-1", *program],
-            env=configuration.child_env(settings),
+            env={**configuration.child_env(settings), **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             # Ctrl-C is for us; we stop it ourselves.
             start_new_session=True,
         )
-    process = Process(name, popen, log)
-    try:
-        yield process
-    finally:
-        process.stop(grace)
+    return Process(name, popen, log)
 
 
 def worker_words(

@@ -1,0 +1,115 @@
+"""`sparky up`: the whole farm on one machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sparky import wiring
+from sparky.cli.watch import Watch
+from sparky.errors import ServiceError
+from sparky.farm.worker import Process, start, worker_words
+from sparky.settings import Settings
+from sparky.wiring import Wired
+
+LOOK_SECONDS = 1.0
+RESTARTS = 5
+"""How often one process may die before the farm gives up."""
+GRACE_SECONDS = 20.0
+
+
+@dataclass(slots=True)
+class Member:
+    """A process of the farm: how it is started, and how often it has died."""
+
+    name: str
+    words: list[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    deaths: int = 0
+    process: Process | None = None
+
+    def start(self, settings: Settings) -> None:
+        log = settings.state_dir / "logs" / f"{self.name}.log"
+        self.process = start(self.name, self.words, settings, log=log, environment=self.environment)
+
+
+def up(settings: Settings, watch: Watch) -> None:
+    """Run services, workers, beat and Flower until Ctrl-C."""
+    password = (
+        settings.flower_password.get_secret_value()
+        if settings.flower_password
+        else secrets.token_urlsafe(12)
+    )
+    _free(settings.flower_port)
+    with wiring.open(settings, on_event=watch.event, on_progress=watch.download) as wired:
+        members = _members(wired, password)
+        try:
+            for member in members:
+                member.start(wired.settings)
+            watch.say(
+                f"The farm is up. Flower: http://127.0.0.1:{settings.flower_port} "
+                f"(user {settings.flower_user}, password {password}). Ctrl-C stops it."
+            )
+            while True:
+                time.sleep(LOOK_SECONDS)
+                for member in members:
+                    _mend(member, wired.settings, watch)
+        except KeyboardInterrupt:
+            watch.say("Stopping; what is being worked on is handed back.")
+        finally:
+            for member in members:
+                if member.process is not None:
+                    member.process.stop(GRACE_SECONDS)
+
+
+def _members(wired: Wired, password: str) -> list[Member]:
+    slots = wired.backend.engine().slots
+    state = wired.settings.state_dir
+    flower = {
+        "FLOWER_ADDRESS": "127.0.0.1",
+        "FLOWER_PORT": str(wired.settings.flower_port),
+        # In the environment, as everybody may read a process's arguments.
+        "FLOWER_BASIC_AUTH": f"{wired.settings.flower_user}:{password}",
+        "FLOWER_PERSISTENT": "true",
+        "FLOWER_DB": str(state / "flower.db"),
+    }
+    fetching = worker_words("fetch", queues=("fetch", "chunk"), pool="prefork", concurrency=2)
+    writing = worker_words("summarize", queues=("summarize",), concurrency=slots + 1)
+    rest = worker_words("default", queues=("rollup", "sweep"), concurrency=2)
+    return [
+        Member("worker-fetch", fetching),
+        Member("worker-summarize", writing),
+        Member("worker-default", rest),
+        Member("beat", ["beat", "--schedule", str(state / "beat")]),
+        Member("flower", ["flower"], flower),
+    ]
+
+
+def _mend(member: Member, settings: Settings, watch: Watch) -> None:
+    """Start a process anew that has died, but not for ever."""
+    assert member.process is not None
+    try:
+        member.process.check()
+    except ServiceError as error:
+        member.deaths += 1
+        if member.deaths > RESTARTS:
+            raise
+        watch.problem(error)
+        member.start(settings)
+
+
+def _free(port: int) -> None:
+    """Raise ServiceError when something listens at the port already."""
+    with contextlib.closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise ServiceError(
+                f"port {port} is in use, and Flower needs it",
+                remedy="Stop what listens there, or set SPARKY_FLOWER_PORT to another",
+            ) from error
