@@ -91,7 +91,8 @@ def _members(wired: Wired, password: str) -> list[Member]:
 
 def _mend(member: Member, settings: Settings, watch: Watch) -> None:
     """Start a process anew that has died, but not for ever."""
-    assert member.process is not None
+    if member.process is None:
+        return
     try:
         member.process.check()
     except ServiceError as error:
