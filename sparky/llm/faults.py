@@ -18,7 +18,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
@@ -34,8 +33,8 @@ _CONTEXT = re.compile(
     r"|default_max_tokens`?\s*\(.*?must be greater than 0"  # TensorRT-LLM
     r"|maximum context length"  # vLLM, and OpenAI's own wording
     r"|longer than the maximum model length"  # vLLM
-    r"|exceeds? the available context size|exceed_context_size"  # llama.cpp
-    r"|exceeds? (the|maximum) context (length|window|size)"  # Ollama
+    r"|exceeds? the available context size|exceed_context_size"  # llama.cpp, newer Ollama
+    r"|longer than the context length|exceeds? (the|maximum) context (length|window)"  # Ollama
     r"|context_length_exceeded|context length exceeded",
     re.IGNORECASE | re.DOTALL,
 )
@@ -97,10 +96,16 @@ def fault(
 def said(body: str) -> str:
     """An engine's own words from any of the shapes that errors come in; one line, shortened."""
     text: object = body
-    with suppress(ValueError):
-        text = json.loads(body)
-    while isinstance(text, dict):
-        text = next((text[k] for k in ("error", "message", "detail", "msg") if text.get(k)), "")
+    while True:
+        if isinstance(text, dict):
+            text = next((text[k] for k in ("error", "message", "detail") if text.get(k)), "")
+        elif isinstance(text, str) and text.lstrip().startswith("{"):  # Ollama wraps JSON in JSON
+            try:
+                text = json.loads(text)
+            except ValueError:
+                break
+        else:
+            break
     line = " ".join((text if isinstance(text, str) else json.dumps(text)).split())
     return line if len(line) <= _SHOWN else line[: _SHOWN - 1] + "…"
 

@@ -365,9 +365,10 @@ def _code(value: Mapping[str, Any]) -> int:
     """The status that an error in mid-stream speaks of; 500 where it names none."""
     inner = value.get("error")
     for holder in (inner, value):
-        code = holder.get("code") if isinstance(holder, dict) else None
-        if isinstance(code, int) and 400 <= code <= 599:
-            return code
+        for name in ("code", "status"):
+            code = holder.get(name) if isinstance(holder, dict) else None
+            if isinstance(code, int) and 400 <= code <= 599:
+                return code
     return 500
 
 

@@ -1,0 +1,98 @@
+"""Fakes of the doors in `sparky/ports.py`. Each passes the contract suite of the real ones."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sparky.errors import BadAnswer, ContextExceeded, EngineError, SparkyError
+from sparky.ports import Answer, Engine, Prompt
+
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+def minimal(schema: Mapping[str, Any]) -> Any:
+    """The smallest value that a JSON Schema of plain kinds allows."""
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return schema["enum"][0]
+    kind = schema.get("type", "string")
+    if kind == "object":
+        properties = schema.get("properties", {})
+        return {name: minimal(properties.get(name, {})) for name in schema.get("required", ())}
+    if kind == "array":
+        return [minimal(schema.get("items", {})) for _ in range(schema.get("minItems", 0))]
+    plain = {"string": "x" * schema.get("minLength", 1), "boolean": False, "null": None}
+    return plain[kind] if kind in plain else schema.get("minimum", 0)
+
+
+def obedient(prompt: Prompt) -> str:
+    """An answer that satisfies the prompt's schema, or one word where it has none."""
+    return json.dumps(minimal(prompt.schema)) if prompt.schema is not None else "Understood."
+
+
+class FakeBackend:
+    """A `Backend` that answers from a function, the same for the same prompt.
+
+    Args:
+        reply: what to say to a prompt; an error that it returns is raised. `obedient` by default.
+        model: the model that is asked for.
+        serves: the one that it has.
+        context: tokens of prompt and answer together; a token is a word or a mark.
+    """
+
+    def __init__(
+        self,
+        reply: Callable[[Prompt], str | SparkyError] = obedient,
+        *,
+        model: str = "fake-1",
+        serves: str = "fake-1",
+        context: int = 4096,
+    ) -> None:
+        self.prompts: list[Prompt] = []
+        """Every prompt that was asked, in order."""
+        self.closed = False
+        self._reply = reply
+        self._model = model
+        self._serves = serves
+        self._context = context
+
+    def engine(self) -> Engine:
+        if self._model != self._serves:
+            raise EngineError(
+                f"the fake engine does not serve {self._model}, but: {self._serves}",
+                remedy="Ask for what it serves",
+            )
+        return Engine(name="fake", model=self._serves, context=self._context)
+
+    def count(self, text: str) -> int:
+        return max(len(_TOKEN.findall(text)), bool(text))
+
+    def count_all(self, texts: Sequence[str]) -> list[int]:
+        return [self.count(text) for text in texts]
+
+    def complete(self, prompt: Prompt) -> Answer:
+        engine = self.engine()
+        self.prompts.append(prompt)
+        prompt_tokens = self.count(prompt.system) + self.count(prompt.user)
+        if prompt_tokens + prompt.max_tokens > engine.context:
+            raise ContextExceeded(f"{prompt_tokens} tokens do not fit into {engine.context}")
+        text = self._reply(prompt)
+        if isinstance(text, SparkyError):
+            raise text
+        if self.count(text) > prompt.max_tokens:
+            raise BadAnswer(f"the answer reached the limit of {prompt.max_tokens} tokens")
+        if not text.strip():
+            raise BadAnswer("the fake engine finished and said nothing")
+        return Answer(
+            text=text.strip(),
+            model=engine.model,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=self.count(text),
+        )
+
+    def close(self) -> None:
+        self.closed = True
