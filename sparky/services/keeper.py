@@ -14,16 +14,14 @@ import logging
 import logging.handlers
 import os
 import signal
-import socket
-import struct
 import sys
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from sparky.errors import ServiceError
-from sparky.services import wire
+from sparky.services import lease, wire
 from sparky.services.child import LOG_BYTES, Log
+from sparky.services.disk import is_full, no_space
 from sparky.services.layout import Layout, prepare
 from sparky.services.llama import Llama
 from sparky.services.postgres import Postgres
@@ -53,6 +51,7 @@ class Keeper:
         self._postgres: Unit[Postgres] | None = None
         self._valkey: Unit[Valkey] | None = None
         self._llamas: dict[tuple[Path, str], Unit[Llama]] = {}
+        self._llama_logs: dict[tuple[Path, str], Log] = {}
 
     async def run(self, ready: int) -> None:
         """Serve until the last lease has ended; then stop everything.
@@ -81,6 +80,9 @@ class Keeper:
         log.info("stopping")
         units = [self._postgres, self._valkey, *self._llamas.values()]
         await asyncio.gather(*(unit.stop() for unit in units if unit))
+        if path.parent.parent != self._layout.state:
+            with contextlib.suppress(OSError):  # somebody put a file there
+                path.parent.rmdir()
         log.info("stopped")
 
     def _stop(self) -> None:
@@ -89,7 +91,7 @@ class Keeper:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client, from its request to its end."""
-        if self._stopping or not _is_ours(writer):
+        if self._stopping or not lease.is_ours(writer):
             writer.close()
             return
         self._leases += 1
@@ -97,32 +99,32 @@ class Keeper:
             writer.write(wire.line(hello=1))
             raw = await asyncio.wait_for(reader.readline(), REQUEST_SECONDS)
             wanted, alias = wire.read_wanted(raw)
-            async with _end_of(reader, writer) as gone:
-                await self._answer(writer, wanted, alias, gone)
-                await gone
+            async with lease.hold(reader, writer) as over:
+                await self._answer(writer, wanted, alias, over)
+                await over
         except (ConnectionError, TimeoutError, ValueError, KeyError) as error:
             log.warning("a client was dropped: %r", error)
         finally:
             self._leases -= 1
-            if self._leases:
-                writer.close()
-            else:
-                # A copy stays open until this process ends: so the client knows when all has stopped.
-                os.dup(writer.get_extra_info("socket").fileno())
+            if not self._leases:
                 self._look.set()
+                # A copy stays open until this process ends: it tells the client that all has stopped.
+                with contextlib.suppress(OSError):  # the client was killed
+                    os.dup(writer.get_extra_info("socket").fileno())
+            writer.close()
 
     async def _answer(
         self,
         writer: asyncio.StreamWriter,
         wanted: Wanted,
         alias: str,
-        gone: asyncio.Task[None],
+        over: asyncio.Task[bool],
     ) -> None:
         """Start what is wanted and tell the client, unless it leaves before."""
         self._waiting.add(writer)
         start = asyncio.create_task(self._start(wanted, alias))
         try:
-            await asyncio.wait({start, gone}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({start, over}, return_when=asyncio.FIRST_COMPLETED)
             if not start.done():
                 return
             writer.write(wire.endpoints_line(start.result()))
@@ -152,9 +154,9 @@ class Keeper:
             key = (wanted.llama, alias)
             llama = self._llamas.get(key)
             if llama is None or llama.failed:
-                number = len(self._llamas.keys() - {key})
-                path = logs / ("llama.log" if number == 0 else f"llama-{number + 1}.log")
-                llama = self._llamas[key] = Unit(Llama(*key, Log(path), self._say))
+                number = len(self._llama_logs) + 1
+                own = self._llama_logs.setdefault(key, Log(logs / f"llama-{number}.log"))
+                llama = self._llamas[key] = Unit(Llama(*key, own, self._say))
             units.append(llama)
         await asyncio.gather(*(unit.started() for unit in units))
         return Endpoints(
@@ -169,57 +171,6 @@ class Keeper:
         log.info("%s", event)
         for writer in self._waiting:
             writer.write(wire.line(event=event))
-
-
-def _is_ours(writer: asyncio.StreamWriter) -> bool:
-    """Whether the other end is this user, or root."""
-    return _peer(writer)[1] in (os.getuid(), 0)
-
-
-def _peer(writer: asyncio.StreamWriter) -> tuple[int, int, int]:
-    """Process, user and group of the other end, as the kernel knows them."""
-    layout = struct.Struct("3i")
-    raw = writer.get_extra_info("socket").getsockopt(
-        socket.SOL_SOCKET, socket.SO_PEERCRED, layout.size
-    )
-    pid, uid, gid = layout.unpack(raw)
-    return pid, uid, gid
-
-
-@contextlib.asynccontextmanager
-async def _end_of(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-) -> AsyncIterator[asyncio.Task[None]]:
-    """A task that ends when the client hangs up or its process ends.
-
-    The process is watched too, as a fork of it could hold the connection open after its death.
-    """
-    loop = asyncio.get_running_loop()
-
-    async def hung_up() -> None:
-        with contextlib.suppress(ConnectionError):
-            while await reader.read(wire.LIMIT):
-                pass
-
-    gone = asyncio.create_task(hung_up())
-    try:
-        process = os.pidfd_open(_peer(writer)[0])
-    except OSError:  # it has ended already, or is not visible from here
-        process = -1
-    try:
-        if process >= 0:
-            loop.add_reader(process, gone.cancel)
-        shield = asyncio.create_task(_until(gone))
-        yield shield
-    finally:
-        if process >= 0:
-            loop.remove_reader(process)
-            os.close(process)
-        gone.cancel()
-
-
-async def _until(task: asyncio.Task[None]) -> None:
-    await asyncio.wait({task})
 
 
 def _lock(layout: Layout) -> int:
@@ -262,11 +213,16 @@ def main() -> None:
     ready = os.dup(sys.stdout.fileno())
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, sys.stdout.fileno())
+    state = Path(sys.argv[1])
     try:
-        layout = prepare(Path(sys.argv[1]))
+        layout = prepare(state)
         _lock(layout)
     except ServiceError as error:
         os.write(ready, wire.error_line(error))
+        return
+    except OSError as error:
+        failed = ServiceError(f"cannot use the state folder {state}: {error.strerror}")
+        os.write(ready, wire.error_line(no_space(state) if is_full(error) else failed))
         return
     _log_to(layout.logs / "keeper.log")
 

@@ -26,7 +26,10 @@ def main(arguments: list[str]) -> None:
         raise OSError(ctypes.get_errno(), "prctl")
     if os.getppid() != parent:
         return  # it died before the signal was asked for
-    os.execv(program[0], program)  # noqa: S606
+    try:
+        os.execv(program[0], program)  # noqa: S606
+    except OSError as error:
+        sys.exit(f"cannot run {program[0]}: {error.strerror}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,10 +53,6 @@ class Layout:
         return self.state / "logs"
 
     @property
-    def valkey(self) -> Path:
-        return self.state / "valkey"
-
-    @property
     def postgres(self) -> Path:
         return self.state / "postgres"
 
@@ -69,10 +66,14 @@ def prepare(state: Path) -> Layout:
     try:
         state = state.resolve()
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if state.stat().st_uid != os.getuid():
+            raise ServiceError(
+                f"the state folder {state} belongs to another user",
+                remedy="Run as that user, or name another folder with SPARKY_STATE_DIR.",
+            )
         layout = Layout(state=state, run=run_folder(state))
-        for folder in (layout.logs, layout.valkey):
+        for folder in (layout.logs, layout.run):
             folder.mkdir(mode=0o700, exist_ok=True)
-        layout.run.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise ServiceError(
             f"cannot write to the state folder {state}: {error.strerror}",
@@ -83,9 +84,13 @@ def prepare(state: Path) -> Layout:
 
 
 def run_folder(state: Path) -> Path:
-    """The folder of the sockets: in `state`, or a short one in /tmp where that is too deep."""
+    """The folder of the sockets: in `state`, or in /tmp where that is too deep or too odd a path.
+
+    Odd are characters that mean something in a list of hosts, a URL or a configuration file.
+    """
     inside = state / "run"
-    if len(os.fsencode(inside / LONGEST_SOCKET)) <= SOCKET_PATH_MAX:
+    longest = os.fsencode(inside / LONGEST_SOCKET)
+    if len(longest) <= SOCKET_PATH_MAX and re.fullmatch(rb"[\w./+@-]+", longest):
         return inside
     name = hashlib.sha256(os.fsencode(state)).hexdigest()[:16]
     return Path("/tmp") / f"sparky-{os.getuid()}-{name}"  # noqa: S108 (checked by _check_private)

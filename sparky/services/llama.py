@@ -22,6 +22,10 @@ CONTEXT = 8192
 """Tokens for each slot: prompt and answer together."""
 
 
+REASONS = ("gguf_init_from_reader: ", "gguf_init_from_file: ", "error loading model: ", "start: ")
+"""What stands before the reason in llama.cpp's log."""
+
+
 class Llama:
     """The engine service for one model."""
 
@@ -91,10 +95,14 @@ class Llama:
         }
 
     def _failure(self, reason: str, remedy: str = "") -> ServiceError:
-        said = [words for words in self._log.tail if " E " in words] or list(self._log.tail)
-        reason = reason or (said[-1].strip() if said else "no reason given")
+        said = [
+            words.partition(mark)[2].strip()
+            for words in self._log.tail
+            for mark in REASONS
+            if mark in words
+        ]
         return ServiceError(
-            f"llama.cpp did not start with {self._model}: {reason}",
+            f"llama.cpp did not start with {self._model}: {(said or [reason])[0]}",
             remedy=remedy or f"See {self._log.path}.",
         )
 
@@ -109,7 +117,16 @@ def physical_cores() -> int:
             siblings.add(path.read_text().strip())
         except OSError:  # not told here: count each
             siblings.add(str(cpu))
-    return max(1, len(siblings))
+    return max(1, min(len(siblings), _quota()))
+
+
+def _quota() -> int:
+    """Cores' worth of time that a container's limit leaves to us."""
+    try:
+        limit, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):  # no such limit here
+        return sys.maxsize
+    return sys.maxsize if limit == "max" else max(1, int(limit) // int(period))
 
 
 async def _read(pipe: int) -> dict[str, str | int]:

@@ -56,13 +56,13 @@ class Valkey:
         """
         self._say("starting Valkey")
         self._layout.valkey_socket.unlink(missing_ok=True)
-        config = CONFIG.format(socket=self._layout.valkey_socket, folder=self._layout.valkey)
+        config = CONFIG.format(socket=self._layout.valkey_socket, folder=self._layout.run)
         child = await spawn(
             [_program(), "-"],
             log=self._log,
             on_parent_death=signal.SIGTERM,
             stdin=config.encode(),
-            folder=self._layout.valkey,
+            folder=self._layout.run,
         )
         try:
             await self._until_ready(child)
