@@ -39,6 +39,7 @@ def lint_imports(house: Path) -> tuple[int, str]:
         ("model", "import sparky.ports", "A line imports only lines below it"),
         ("ports", "import sparky.settings", "A line imports only lines below it"),
         ("store/intruder", "import sparky.services", "A line imports only lines below it"),
+        ("pipeline", "import sparky.settings", "The story is handed its values"),
         ("model", "import celery", "Celery is behind one door"),
         ("services/intruder", "from psycopg import connect", "The database is behind one door"),
         ("store/intruder", "import gql", "GraphQL is behind one door"),
