@@ -1,7 +1,10 @@
 """The dependencies: declared, locked and described in one voice."""
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -39,6 +42,30 @@ def described() -> list[tuple[str, str]]:
     """Name and version of each row of docs/dependencies.md, in order."""
     page = (ROOT / "docs/dependencies.md").read_text()
     return re.findall(r"^\| ([\w.\[\]-]+) \| (\d\S*) \| \d{4}-\d\d-\d\d \|", page, re.MULTILINE)
+
+
+def imported() -> set[str]:
+    """The top-level modules that the code imports, without its own and Python's."""
+    found = set()
+    for folder in ("sparky", "swarm", "migrations"):
+        for path in (ROOT / folder).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Import):
+                    found |= {alias.name.partition(".")[0] for alias in node.names}
+                elif isinstance(node, ast.ImportFrom) and node.module:
+                    found.add(node.module.partition(".")[0])
+    return found - sys.stdlib_module_names - {"sparky", "swarm"}
+
+
+def test_what_the_code_imports_is_declared() -> None:
+    """No import rests on what another package happens to bring along."""
+    providers = packages_distributions()
+    undeclared = {
+        module
+        for module in imported()
+        if not {plain(name) for name in providers.get(module, [])} & declared().keys()
+    }
+    assert undeclared == set()
 
 
 def test_the_page_describes_exactly_the_declared_dependencies() -> None:
