@@ -10,7 +10,7 @@ from pathlib import Path
 from sparky import render, wiring
 from sparky.cli import output
 from sparky.cli.watch import Watch
-from sparky.errors import Permanent, SparkyError
+from sparky.errors import Permanent
 from sparky.farm import app as farm
 from sparky.farm.bell import ring, send
 from sparky.farm.worker import Process, started, worker_words
@@ -18,7 +18,7 @@ from sparky.model import Digest, Repo, Window
 from sparky.publish.files import Files
 from sparky.settings import Settings
 from sparky.store.reports import JobProgress, Reports
-from sparky.store.work import Work
+from sparky.store.runs import Runs
 from sparky.wiring import Wired
 
 PREFIX = "run-"
@@ -62,16 +62,16 @@ def _work(
     wired: Wired, private: Settings, order: Order, watch: Watch, worker: Process
 ) -> tuple[tuple[JobProgress, ...], int]:
     """Start the run and wait until it has ended; its jobs, and how many sources had none."""
-    work = Work(wired.store.engine, farm=private.farm)
+    runs = Runs(wired.store.engine, farm=private.farm)
     reports = Reports(wired.store.engine)
     app = farm.make(private)
-    with work.held():
-        work.cancel_orphans(PREFIX)
+    with runs.held():
+        runs.cancel_orphans(PREFIX)
         repos = _identify(wired, order.sources, watch)
         missing = len(order.sources) - len(repos)
         for repo in repos.values():
             wired.store.add_repo(repo, tracked=False)
-        ring(app, work.start_run(order.run_id, order.window, list(repos), {}))
+        ring(app, runs.start(order.run_id, order.window, list(repos), {}))
         swept = time.monotonic()
         try:
             while True:
@@ -86,7 +86,7 @@ def _work(
                 time.sleep(LOOK_SECONDS)
         except BaseException:
             # Ctrl-C, a dead worker: nothing of this run may stay open.
-            work.cancel_run(order.run_id)
+            runs.cancel(order.run_id)
             raise
         finally:
             watch.stop()
@@ -135,6 +135,3 @@ def _show(
         return 1
     whole = missing == 0 and all(job.state == "done" for job in jobs)
     return 0 if whole else 3
-
-
-__all__ = ["Order", "SparkyError", "run"]

@@ -14,8 +14,8 @@ from kombu import Queue
 from sparky import settings as configuration
 from sparky.errors import UsageError
 from sparky.farm import logs
+from sparky.store.tables import STAGES
 
-STAGES = ("fetch", "chunk", "summarize", "rollup")
 QUEUES = (*STAGES, "sweep")
 SWEEP_SECONDS = 15.0
 
@@ -46,7 +46,9 @@ def _configuration(settings: configuration.Settings) -> dict[str, Any]:
         # Late acknowledgement only makes recovery quicker: steps and leases keep the truth.
         "task_acks_late": True,
         "task_reject_on_worker_lost": False,
+        # No worker sits on a message that another one could take.
         "worker_prefetch_multiplier": 1,
+        "worker_disable_prefetch": True,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_soft_shutdown_timeout": 60.0,
         "worker_enable_soft_shutdown_on_idle": False,
@@ -56,7 +58,7 @@ def _configuration(settings: configuration.Settings) -> dict[str, Any]:
         "task_send_sent_event": True,
         "broker_connection_retry_on_startup": True,
         "broker_transport_options": {
-            "global_keyprefix": f"sparky:{settings.farm}:",
+            "global_keyprefix": key_prefix(settings.farm),
             "visibility_timeout": visibility,
             "unacked_restore_interval": 15,
             "unacked_restore_throttle": 1,
@@ -73,6 +75,11 @@ def _configuration(settings: configuration.Settings) -> dict[str, Any]:
         },
         "timezone": "UTC",
     }
+
+
+def key_prefix(farm: str) -> str:
+    """What every key of a farm begins with in the broker."""
+    return f"sparky:{farm}:"
 
 
 @setup_logging.connect

@@ -8,7 +8,7 @@ import structlog
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from sparky.store.work import Bell
+from sparky.store.desk import Bell
 
 log = structlog.get_logger(__name__)
 

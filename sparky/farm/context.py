@@ -10,6 +10,7 @@ from sparky import settings as configuration
 from sparky import wiring
 from sparky.ports import Backend, Source
 from sparky.settings import Settings
+from sparky.store.dispatch import Dispatch
 from sparky.store.gateway import Gateway
 from sparky.store.reports import Reports
 from sparky.store.work import Work
@@ -22,6 +23,7 @@ class Context:
     settings: Settings
     store: Gateway
     work: Work
+    dispatch: Dispatch
     reports: Reports
     source: Source
     backend: Backend
@@ -48,6 +50,7 @@ def of(settings: Settings) -> Context:
         settings=settings,
         store=store,
         work=Work(store.engine, farm=settings.farm),
+        dispatch=Dispatch(store.engine, farm=settings.farm),
         reports=Reports(store.engine),
         source=wiring.source(settings),
         backend=wiring.backend(settings),

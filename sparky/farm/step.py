@@ -11,12 +11,12 @@ from typing import Any
 
 import structlog
 
-from sparky.errors import Permanent, SparkyError
+from sparky.errors import SparkyError
 from sparky.farm.context import Context
 from sparky.farm.heartbeat import Heartbeat
 from sparky.ports import Claim
 from sparky.retries import Policy, Stop, decide
-from sparky.store.work import Bell
+from sparky.store.desk import Bell
 
 log = structlog.get_logger(__name__)
 
@@ -58,8 +58,6 @@ def perform(
         ),
     ):
         try:
-            if claim.failures >= policy.attempts:
-                raise Permanent(f"{claim.failures} workers died at it without a word")
             done = body(claim, context)
             bells = context.work.complete(
                 claim, keys=done.keys, result=done.result, job=done.job, outcome=done.state

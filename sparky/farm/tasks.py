@@ -8,7 +8,7 @@ from typing import Any
 from celery import Task
 
 from sparky import pipeline
-from sparky.farm import context
+from sparky.farm import context, sweeping
 from sparky.farm.app import app
 from sparky.farm.bell import ring
 from sparky.farm.context import Context
@@ -77,12 +77,10 @@ def rollup(claim: Claim, at: Context) -> Outcome:
     return Outcome(job={"revision": kept.revision, "provenance": provenance}, state=state)
 
 
-@app.task(name="sparky.sweep")
-def sweep() -> int:
-    """Ring for what waits although it could run; how many bells."""
-    bells = context.here().work.due()
-    ring(app, bells)
-    return len(bells)
+@app.task(name="sparky.sweep", bind=True)
+def sweep(self: Any) -> str:
+    """Ring for what waits although it could run, and stop what has killed its workers."""
+    return sweeping.sweep(app, context.here(), worker=self.request.hostname)
 
 
 def recorder(claim: Claim, at: Context) -> Record:

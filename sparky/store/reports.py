@@ -15,7 +15,7 @@ from sparky.ports import Answer, Census
 from sparky.store import tables as t
 from sparky.store.codec import dump, load
 from sparky.store.connection import translated
-from sparky.store.work import OPEN
+from sparky.store.desk import OPEN
 
 
 @dataclass(frozen=True, slots=True)

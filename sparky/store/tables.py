@@ -142,6 +142,7 @@ steps = Table(
     Column("worker", Text),
     _time("lease_until"),
     _time("not_before"),
+    _now("order_at"),
     _time("rung_at"),
     _time("started_at"),
     Column("error", Text),
@@ -151,8 +152,25 @@ steps = Table(
     _one_of("state", STEP_STATES),
     CheckConstraint("(state = 'running') = (lease_until IS NOT NULL)", name="lease"),
     CheckConstraint("state <> 'failed' OR error IS NOT NULL", name="failed_says_why"),
-    Index("ix_steps_due", "farm", "not_before", postgresql_where=text("state = 'waiting'")),
+    Index(
+        "ix_steps_silent",
+        *("farm", "stage", "order_at", "id"),
+        postgresql_where=text("state = 'waiting' AND rung_at IS NULL"),
+    ),
+    Index(
+        "ix_steps_rung",
+        *("farm", "stage", "rung_at"),
+        postgresql_where=text("state = 'waiting' AND rung_at IS NOT NULL"),
+    ),
     Index("ix_steps_leases", "farm", "lease_until", postgresql_where=text("state = 'running'")),
+)
+
+paused = Table(
+    "paused",
+    metadata,
+    Column("farm", Text, primary_key=True),
+    Column("reason", Text, nullable=False),
+    _now("since"),
 )
 
 chunks = Table(

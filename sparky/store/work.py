@@ -1,4 +1,4 @@
-"""What is to be done: runs, jobs and steps, with leases fenced by attempt.
+"""The life of a step: claimed, kept, completed or failed, fenced by its attempt.
 
 A step is claimed by one UPDATE that returns its attempt, kept by a heartbeat, and completed only
 where that attempt still holds it; the next steps and the fan-in count are written in the same
@@ -7,156 +7,63 @@ transaction. Postgres' clock decides about leases, so that workers' clocks do no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
 from sparky.model import Repo, Window
 from sparky.ports import Claim
 from sparky.retries import Decision, Stop, Wait
 from sparky.store import tables as t
-from sparky.store.connection import translated
+from sparky.store.desk import OPEN, Bell, Desk
+from sparky.store.dispatch import wake
 
-OPEN = ("waiting", "running")
+_CLAIM = sa.text("""
+    UPDATE steps SET state = 'running', attempt = attempt + 1, worker = :worker,
+           lease_until = now() + :lease, started_at = now(), not_before = NULL
+    WHERE id = :id AND farm = :farm AND state = 'waiting'
+      AND (not_before IS NULL OR not_before <= now())
+      AND NOT EXISTS (SELECT FROM paused WHERE paused.farm = :farm)
+    RETURNING id, job_id, stage, key, attempt, failures, lease_until
+""")
+
+# Chunks of one job are two seconds apart in the order of work: the first chunk of a small
+# repository comes before the hundredth of a giant, which in turn waits for minutes, not for ever.
+_ADD = sa.text("""
+    INSERT INTO steps (job_id, farm, stage, key, position, order_at)
+    SELECT :job, :farm, :stage, made.key, made.place - 1,
+           now() + (made.place - 1) * interval '2 seconds'
+    FROM unnest(CAST(:keys AS text[])) WITH ORDINALITY AS made(key, place)
+""")
 
 
-@dataclass(frozen=True, slots=True)
-class Bell:
-    """A message to send: which step waits, and what a person calls it."""
-
-    step_id: int
-    stage: str
-    label: str
-
-
-class Work:
-    """The farm's view of Postgres. Errors: Transient, StoreError."""
-
-    def __init__(self, engine: sa.Engine, *, farm: str) -> None:
-        self.engine = engine
-        self.farm = farm
-
-    @contextmanager
-    def _begin(self) -> Iterator[sa.Connection]:
-        with translated(), self.engine.begin() as connection:
-            yield connection
-
-    # starting and ending runs
-
-    def start_run(
-        self, run_id: str, window: Window, repo_ids: Sequence[str], options: Mapping[str, Any]
-    ) -> tuple[Bell, ...]:
-        """Write a run with one job and one fetch step for each repository; the bells to ring."""
-        bells: list[Bell] = []
-        with self._begin() as connection:
-            connection.execute(
-                insert(t.runs).values(
-                    id=run_id,
-                    farm=self.farm,
-                    since=window.since,
-                    until=window.until,
-                    options=dict(options),
-                    pending=len(repo_ids),
-                )
-            )
-            for repo_id in repo_ids:
-                job_id = connection.execute(
-                    insert(t.jobs)
-                    .values(run_id=run_id, repository_id=repo_id)
-                    .returning(t.jobs.c.id)
-                ).scalar_one()
-                bells += self._add_steps(connection, job_id, "fetch", [""])
-        return tuple(bells)
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Show, for as long as the block runs, that somebody waits for this farm's runs.
-
-        The database lets go when the connection breaks, so a killed process holds nothing.
-        """
-        with self._begin() as connection:
-            connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_farm_lock(self.farm))))
-            yield
-
-    def cancel_orphans(self, prefix: str) -> int:
-        """Cancel the open runs of farms named `prefix…` that nobody holds any more; how many."""
-        r = t.runs.c
-        query = sa.select(r.id, r.farm).where(r.state == "running", r.farm.startswith(prefix))
-        gone = 0
-        with self._begin() as connection:
-            for run_id, farm in connection.execute(query).all():
-                free = sa.select(sa.func.pg_try_advisory_xact_lock(_farm_lock(farm)))
-                if connection.execute(free).scalar_one():
-                    self._cancel(connection, run_id)
-                    gone += 1
-        return gone
-
-    def cancel_run(self, run_id: str) -> None:
-        """Stop what is open; steps that run now will find their claim void."""
-        with self._begin() as connection:
-            self._cancel(connection, run_id)
-
-    def _cancel(self, connection: sa.Connection, run_id: str) -> None:
-        jobs = sa.select(t.jobs.c.id).where(t.jobs.c.run_id == run_id)
-        # Jobs before steps: the order in which every other transaction locks them.
-        connection.execute(
-            sa.update(t.jobs)
-            .where(t.jobs.c.run_id == run_id, t.jobs.c.state.in_(OPEN))
-            .values(state="cancelled", finished_at=sa.func.now(), pending=0)
-        )
-        connection.execute(
-            sa.update(t.steps)
-            .where(t.steps.c.job_id.in_(jobs), t.steps.c.state.in_(OPEN))
-            .values(state="cancelled", lease_until=None, worker=None)
-        )
-        connection.execute(
-            sa.update(t.runs)
-            .where(t.runs.c.id == run_id, t.runs.c.state == "running")
-            .values(state="cancelled", finished_at=sa.func.now(), pending=0)
-        )
-
-    # the life of a step
+class Work(Desk):
+    """What a worker does with steps."""
 
     def claim(self, step_id: int, *, worker: str, lease: float) -> Claim | None:
-        """Take the step for `lease` seconds if it waits and is due, or if its lease has run out.
-
-        Returns None when it is neither: somebody else has it, or it is done.
-        """
-        c = t.steps.c
-        now = sa.func.now()
-        due = sa.and_(c.state == "waiting", sa.or_(c.not_before.is_(None), c.not_before <= now))
-        expired = sa.and_(c.state == "running", c.lease_until < now)
+        """Take the step for `lease` seconds if it waits and is due, else None."""
         with self._begin() as connection:
             row = connection.execute(
-                sa.update(t.steps)
-                .where(c.id == step_id, c.farm == self.farm, sa.or_(due, expired))
-                .values(
-                    state="running",
-                    attempt=c.attempt + 1,
-                    # A lease that ran out is an attempt that died without a word.
-                    failures=c.failures + sa.case((c.state == "running", 1), else_=0),
-                    lease_until=now + timedelta(seconds=lease),
-                    worker=worker,
-                    started_at=now,
-                    not_before=None,
-                )
-                .returning(c.id, c.job_id, c.stage, c.key, c.attempt, c.failures, c.lease_until)
+                _CLAIM,
+                {
+                    "id": step_id,
+                    "farm": self.farm,
+                    "worker": worker,
+                    "lease": timedelta(seconds=lease),
+                },
             ).first()
             if row is None:
                 return None
-            # Only a job's first claim writes its row: a claim that locked a step and then a job
-            # would meet `complete`, which locks them the other way round.
-            connection.execute(
-                sa.update(t.jobs)
-                .where(t.jobs.c.id == row.job_id, t.jobs.c.state == "waiting")
-                .values(state="running")
-            )
+            if row.stage == "fetch":
+                # Only a job's first stage writes its row here: a claim that locked a step and
+                # then a job would meet `complete`, which locks them the other way round.
+                connection.execute(
+                    sa.update(t.jobs)
+                    .where(t.jobs.c.id == row.job_id, t.jobs.c.state == "waiting")
+                    .values(state="running")
+                )
             about = connection.execute(
                 sa.select(t.runs, *[c.label(f"r_{c.name}") for c in t.repositories.c])
                 .join(t.jobs, t.jobs.c.run_id == t.runs.c.id)
@@ -215,14 +122,12 @@ class Work:
             )
             if ended.rowcount != 1:
                 return None
-            if job:
-                connection.execute(
-                    sa.update(t.jobs).where(t.jobs.c.id == claim.job_id).values(dict(job))
-                )
+            values = dict(job or {})
             if outcome:
+                self._set_job(connection, claim, values)
                 self._finish_job(connection, claim.job_id, outcome, None)
-                return ()
-            return self._advance(connection, claim, keys)
+                return wake(connection, self.farm, (claim.stage,))
+            return self._advance(connection, claim, keys, values)
 
     def fail(self, claim: Claim, decision: Decision, error: str) -> tuple[Bell, ...] | None:
         """End the attempt badly: try again, wait, or stop. Returns bells, or None when void.
@@ -250,36 +155,30 @@ class Work:
             if ended.rowcount != 1:
                 return None
             if not isinstance(decision, Stop):
-                return ()
+                return wake(connection, self.farm, (claim.stage,))
             if claim.stage == "summarize":
-                return self._advance(connection, claim, ())
+                return self._advance(connection, claim, (), {})
             self._finish_job(connection, claim.job_id, "failed", error)
-            return ()
+            return wake(connection, self.farm, (claim.stage,))
 
-    def due(
-        self, *, limit: int = 200, again: timedelta = timedelta(seconds=15)
-    ) -> tuple[Bell, ...]:
-        """Steps that nobody works on although they could run; each is named once per `again`.
-
-        Covers lost messages, waits that are over and leases that ran out.
-        """
+    def seize(self, step_id: int, attempt: int, *, worker: str, lease: float) -> Claim | None:
+        """Take over a step whose worker went silent in that attempt, in order to stop it."""
         c = t.steps.c
-        now = sa.func.now()
-        waiting = sa.and_(c.state == "waiting", sa.or_(c.not_before.is_(None), c.not_before <= now))
-        expired = sa.and_(c.state == "running", c.lease_until < now)
-        quiet = sa.or_(c.rung_at.is_(None), c.rung_at < now - again)
-        found = (
-            sa.select(c.id)
-            .where(c.farm == self.farm, sa.or_(waiting, expired), quiet)
-            .order_by(c.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
         with self._begin() as connection:
-            ids = connection.execute(
-                sa.update(t.steps).where(c.id.in_(found)).values(rung_at=now).returning(c.id)
-            ).scalars()
-            return self._bells(connection, list(ids))
+            freed = connection.execute(
+                sa.update(t.steps)
+                .where(
+                    c.id == step_id,
+                    c.farm == self.farm,
+                    c.attempt == attempt,
+                    c.state == "running",
+                    c.lease_until < sa.func.now(),
+                )
+                .values(state="waiting", lease_until=None, not_before=None)
+            )
+        if freed.rowcount != 1:
+            return None
+        return self.claim(step_id, worker=worker, lease=lease)
 
     # inside a transaction
 
@@ -289,9 +188,20 @@ class Work:
             sa.select(t.jobs.c.id).where(t.jobs.c.id == claim.job_id).with_for_update()
         )
 
+    def _set_job(self, connection: sa.Connection, claim: Claim, values: Mapping[str, Any]) -> None:
+        if values:
+            connection.execute(
+                sa.update(t.jobs).where(t.jobs.c.id == claim.job_id).values(dict(values))
+            )
+
     def _advance(
-        self, connection: sa.Connection, claim: Claim, keys: Sequence[str]
+        self,
+        connection: sa.Connection,
+        claim: Claim,
+        keys: Sequence[str],
+        values: Mapping[str, Any],
     ) -> tuple[Bell, ...]:
+        """Count the fan-in, open the next stage when it is due, and choose whom to ring for."""
         j = t.jobs.c
         if claim.stage == "summarize":
             left = connection.execute(
@@ -301,19 +211,22 @@ class Work:
                 .returning(j.pending)
             ).scalar_one()
             if left:
-                return ()
-            stage, keys = "rollup", [""]
-        elif claim.stage == "chunk":
-            stage = "summarize" if keys else "rollup"
-            keys = keys or [""]
-        else:
-            stage, keys = "chunk", [""]
-        connection.execute(
-            sa.update(t.jobs)
-            .where(j.id == claim.job_id)
-            .values(stage=stage, pending=len(keys) if stage == "summarize" else 0)
+                return wake(connection, self.farm, (claim.stage,))
+        following = _following(claim.stage, keys)
+        opened = list(keys) if following == "summarize" else [""]
+        self._set_job(
+            connection,
+            claim,
+            {
+                **values,
+                "stage": following,
+                "pending": len(opened) if following == "summarize" else 0,
+            },
         )
-        return self._add_steps(connection, claim.job_id, stage, keys)
+        connection.execute(
+            _ADD, {"job": claim.job_id, "farm": self.farm, "stage": following, "keys": opened}
+        )
+        return wake(connection, self.farm, (claim.stage, following))
 
     def _finish_job(
         self, connection: sa.Connection, job_id: int, state: str, error: str | None
@@ -335,56 +248,30 @@ class Work:
         ).scalar_one()
         if left:
             return
-        states = set(
-            connection.execute(sa.select(j.state).where(j.run_id == run_id).distinct()).scalars()
-        )
-        outcome = (
-            "failed"
-            if states == {"failed"}
-            else "done"
-            if states <= {"done", "skipped"}
-            else "partial"
-        )
-        connection.execute(
-            sa.update(t.runs).where(r.id == run_id).values(state=outcome, finished_at=sa.func.now())
-        )
-
-    def _add_steps(
-        self, connection: sa.Connection, job_id: int, stage: str, keys: Sequence[str]
-    ) -> tuple[Bell, ...]:
-        rows = [
-            {"job_id": job_id, "farm": self.farm, "stage": stage, "key": key, "position": position}
-            for position, key in enumerate(keys)
-        ]
-        # The caller rings after its commit; the sweeper rings again if that got lost.
-        ids = connection.execute(
-            insert(t.steps).values(rung_at=sa.func.now()).returning(t.steps.c.id), rows
+        states = connection.execute(
+            sa.select(j.state).where(j.run_id == run_id).distinct()
         ).scalars()
-        return self._bells(connection, list(ids))
-
-    def _bells(self, connection: sa.Connection, ids: Sequence[int]) -> tuple[Bell, ...]:
-        s = t.steps.c
-        query = (
-            sa.select(s.id, s.stage, s.position, t.jobs.c.chunks, t.repositories.c.name)
-            .join(t.jobs, t.jobs.c.id == s.job_id)
-            .join(t.repositories, t.repositories.c.id == t.jobs.c.repository_id)
-            .where(s.id.in_(ids))
-            .order_by(s.id)
+        connection.execute(
+            sa.update(t.runs)
+            .where(r.id == run_id)
+            .values(state=_outcome(set(states)), finished_at=sa.func.now())
         )
-        return tuple(Bell(row.id, row.stage, _label(row)) for row in connection.execute(query))
+
+
+def _following(stage: str, keys: Sequence[str]) -> str:
+    if stage == "fetch":
+        return "chunk"
+    return "summarize" if stage == "chunk" and keys else "rollup"
+
+
+def _outcome(states: set[str]) -> str:
+    """A run's state, from those of its jobs."""
+    if states == {"failed"}:
+        return "failed"
+    return "done" if states <= {"done", "skipped"} else "partial"
 
 
 def _mine(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:
     """The fence: this step, while this attempt of it holds the lease."""
     c = t.steps.c
     return (c.id == claim.step_id, c.attempt == claim.attempt, c.state == "running")
-
-
-def _farm_lock(farm: str) -> sa.ColumnElement[int]:
-    return sa.func.hashtextextended(f"sparky farm {farm}", 0)
-
-
-def _label(row: Any) -> str:
-    if row.stage == "summarize":
-        return f"{row.name} chunk {row.position + 1} of {row.chunks}"
-    return str(row.name)

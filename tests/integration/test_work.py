@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,8 +13,10 @@ from sparky.model import Repo, Window
 from sparky.ports import Claim
 from sparky.retries import Retry, Stop, Wait
 from sparky.store.connection import connect
+from sparky.store.dispatch import Dispatch
 from sparky.store.gateway import Gateway
 from sparky.store.reports import Reports
+from sparky.store.runs import Runs
 from sparky.store.work import Work
 
 WINDOW = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
@@ -28,13 +30,15 @@ class Farm:
     def __init__(self, url: str) -> None:
         self.engine = connect(url)
         self.work = Work(self.engine, farm="main")
+        self.runs = Runs(self.engine, farm="main")
+        self.dispatch = Dispatch(self.engine, farm="main")
         self.reports = Reports(self.engine)
         store = Gateway(self.engine)
         for repo in REPOS:
             store.add_repo(repo)
 
     def start(self, run: str = "r1", repos: int = 1) -> list[int]:
-        bells = self.work.start_run(run, WINDOW, [repo.id for repo in REPOS[:repos]], {})
+        bells = self.runs.start(run, WINDOW, [repo.id for repo in REPOS[:repos]], {})
         return [bell.step_id for bell in bells]
 
     def claim(self, step_id: int, worker: str = "w1") -> Claim:
@@ -42,21 +46,30 @@ class Farm:
         assert claimed is not None
         return claimed
 
-    def expire_leases(self) -> None:
+    def run_sql(self, statement: str) -> None:
         with self.engine.begin() as connection:
-            connection.execute(
-                sa.text(
-                    "UPDATE steps SET lease_until = now() - interval '1 s' WHERE state = 'running'"
-                )
-            )
+            connection.execute(sa.text(statement))
+
+    def expire_leases(self) -> None:
+        self.run_sql("UPDATE steps SET lease_until = now() - interval '1 s' WHERE state='running'")
+
+    def sweep(self, held: Mapping[str, int] | None = None, attempts: int = 4) -> set[int]:
+        """The steps that a sweep rings for, a while after everything was sent."""
+        self.run_sql("UPDATE steps SET rung_at = rung_at - interval '1 min'")
+        return {bell.step_id for bell in self.dispatch.sweep(held or {}, attempts=attempts)}
 
     def chunked(self, chunks: int, run: str = "r1") -> list[int]:
         """Take a run up to where its chunks wait to be summarised."""
         (fetch,) = self.start(run)
         (chunk,) = self.work.complete(self.claim(fetch), job={"activities": 9}) or ()
         keys = [f"k{n}" for n in range(chunks)]
-        bells = self.work.complete(self.claim(chunk.step_id), keys=keys, job={"chunks": chunks})
-        return [bell.step_id for bell in bells or ()]
+        self.work.complete(self.claim(chunk.step_id), keys=keys, job={"chunks": chunks})
+        query = sa.text(
+            "SELECT s.id FROM steps s JOIN jobs j ON j.id = s.job_id"
+            " WHERE j.run_id = :run AND s.stage = 'summarize' ORDER BY s.position"
+        )
+        with self.engine.begin() as connection:
+            return list(connection.execute(query, {"run": run}).scalars())
 
     def state(self, run: str = "r1") -> str:
         with self.engine.begin() as connection:
@@ -91,6 +104,7 @@ def test_a_late_worker_is_fenced_off(farm: Farm) -> None:
     (step,) = farm.start()
     late = farm.claim(step, "w1")
     farm.expire_leases()
+    assert farm.sweep() == {step}
     new = farm.claim(step, "w2")
     assert new.attempt == late.attempt + 1
     assert not farm.work.heartbeat(late, lease=60)
@@ -99,12 +113,23 @@ def test_a_late_worker_is_fenced_off(farm: Farm) -> None:
     assert farm.work.complete(new) is not None
 
 
-def test_a_lease_that_ran_out_counts_as_a_failure(farm: Farm) -> None:
-    """A step that kills its workers is seen to do so."""
+def test_a_step_that_kills_its_workers_stops(farm: Farm) -> None:
+    """Each worker that goes silent is a failed attempt; after the last the step is to be stopped."""
     (step,) = farm.start()
     for died in range(3):
         assert farm.claim(step).failures == died
         farm.expire_leases()
+        assert farm.dispatch.dead(attempts=4) == ()
+        assert farm.sweep(attempts=4) == {step}
+    last = farm.claim(step)
+    farm.expire_leases()
+    assert farm.sweep(attempts=4) == set()
+    assert farm.dispatch.dead(attempts=4) == ((step, last.attempt),)
+    seized = farm.work.seize(step, last.attempt, worker="sweeper", lease=60)
+    assert seized is not None
+    assert farm.work.complete(last) is None
+    farm.work.fail(seized, Stop(), "4 workers went silent at it")
+    assert farm.state() == "failed"
 
 
 def test_a_heartbeat_keeps_the_lease(farm: Farm) -> None:
@@ -113,6 +138,7 @@ def test_a_heartbeat_keeps_the_lease(farm: Farm) -> None:
     claim = farm.claim(step)
     farm.expire_leases()
     assert farm.work.heartbeat(claim, lease=60)
+    assert farm.sweep(held={"fetch": 1}) == set()
     assert farm.work.claim(step, worker="w2", lease=60) is None
 
 
@@ -166,9 +192,9 @@ def test_waiting_burns_no_attempt(farm: Farm) -> None:
     until = datetime.now(UTC) + timedelta(hours=1)
     assert farm.work.fail(claim, Wait(until), "the budget is used up") == ()
     assert farm.work.claim(step, worker="w", lease=60) is None
-    assert farm.work.due(again=timedelta(0)) == ()
-    with farm.engine.begin() as connection:
-        connection.execute(sa.text("UPDATE steps SET not_before = now()"))
+    assert farm.sweep() == set()
+    farm.run_sql("UPDATE steps SET not_before = now()")
+    assert farm.sweep() == {step}
     assert farm.claim(step).failures == 0
 
 
@@ -179,43 +205,90 @@ def test_retrying_burns_an_attempt(farm: Farm) -> None:
     assert farm.claim(step).failures == 1
 
 
-def test_the_sweeper_rings_for_lost_messages_and_dead_workers(farm: Farm) -> None:
-    """What nobody works on is named, once in a while and not at each look."""
-    lost, dead = farm.start(repos=2)
-    farm.claim(dead)
-    assert farm.work.due() == ()  # just rung
-    farm.expire_leases()
-    found = farm.work.due(again=timedelta(0))
-    assert {bell.step_id for bell in found} == {lost, dead}
-    assert farm.work.due() == ()
+def test_the_sweeper_rings_for_lost_messages_alone(farm: Farm) -> None:
+    """What the broker still holds is not sent twice; what it has lost is sent again."""
+    steps = set(farm.start(repos=2))
+    assert farm.sweep(held={"fetch": 2}) == set()
+    assert len(farm.sweep(held={"fetch": 1})) == 1
+    assert farm.sweep(held={}) == steps
+
+
+def test_a_message_that_was_just_sent_is_not_lost(farm: Farm) -> None:
+    """The sweeper gives messages a moment to arrive."""
+    farm.start(repos=2)
+    assert farm.dispatch.sweep({}, attempts=4) == ()
+
+
+def test_the_broker_holds_few_messages_whatever_the_backlog(farm: Farm) -> None:
+    """The rest waits in Postgres, and comes when there is room."""
+    steps = farm.chunked(9)
+    farm.run_sql("UPDATE steps SET rung_at = NULL WHERE state = 'waiting'")
+    first = [bell.step_id for bell in farm.dispatch.wake(most=4)]
+    assert first == steps[:4]
+    assert farm.dispatch.wake(most=4) == ()
+    farm.work.complete(farm.claim(steps[0]), result="s")
+    assert farm.sweep(held={"summarize": 8}) == set()
+
+
+def test_a_small_repository_does_not_wait_for_a_giant(farm: Farm) -> None:
+    """Its first chunk comes before the giant's hundredth, and the giant's first before its own."""
+    giant = farm.chunked(300)
+    farm.run_sql("UPDATE steps SET rung_at = NULL WHERE state = 'waiting'")
+    small = farm.chunked(1, run="r2")
+    farm.run_sql("UPDATE steps SET rung_at = NULL WHERE state = 'waiting'")
+    order = [bell.step_id for bell in farm.dispatch.wake(most=400)]
+    assert order.index(giant[0]) < order.index(small[0]) < order.index(giant[100])
+
+
+def test_new_repositories_come_first_then_the_longest_unread(farm: Farm) -> None:
+    """The order of a night: never digested, then by the age of the last digest."""
+    farm.run_sql(
+        "INSERT INTO digests (repository_id, since, until, revision, status, headline, content,"
+        " payload) VALUES ('git:a', now() - interval '1 d', now(), 1, 'done', '', '', '{}')"
+    )
+    bells = farm.runs.start("r1", WINDOW, ["git:a", "git:b"], {})
+    assert [bell.label for bell in bells] == ["me/b", "me/a"]
+
+
+def test_a_paused_farm_starts_nothing(farm: Farm) -> None:
+    """What runs ends well; what waits goes on after the pause."""
+    running, waiting = farm.start(repos=2)
+    claim = farm.claim(running)
+    farm.dispatch.pause("moving the database")
+    assert farm.dispatch.paused() == "moving the database"
+    assert farm.work.claim(waiting, worker="w", lease=60) is None
+    assert farm.work.complete(claim) == ()
+    assert farm.sweep() == set()
+    farm.dispatch.resume()
+    assert waiting in farm.sweep()
 
 
 def test_the_sweeper_leaves_other_farms_alone(farm: Farm) -> None:
     """A farm's worker never takes the steps of another."""
     (step,) = farm.start()
-    other = Work(farm.engine, farm="other")
-    assert other.due(again=timedelta(0)) == ()
-    assert other.claim(step, worker="w", lease=60) is None
+    farm.run_sql("UPDATE steps SET rung_at = NULL")
+    assert Dispatch(farm.engine, farm="other").sweep({}, attempts=4) == ()
+    assert Work(farm.engine, farm="other").claim(step, worker="w", lease=60) is None
 
 
 def test_cancelling_voids_what_runs(farm: Farm) -> None:
     """A cancelled run's worker finds its claim void, and nothing new is due."""
     first, second = (farm.claim(step) for step in farm.chunked(2))
-    farm.work.cancel_run("r1")
+    farm.runs.cancel("r1")
     assert farm.work.complete(first, result="s0") is None
     assert not farm.work.heartbeat(second, lease=60)
-    assert farm.work.due(again=timedelta(0)) == ()
+    assert farm.sweep() == set()
     assert farm.state() == "cancelled"
 
 
 def test_a_run_whose_waiter_died_is_cancelled(farm: Farm) -> None:
     """Only runs that nobody holds any more are taken for orphans."""
-    private = Work(farm.engine, farm="run-x")
-    private.start_run("x", WINDOW, [REPOS[0].id], {})
+    private = Runs(farm.engine, farm="run-x")
+    private.start("x", WINDOW, [REPOS[0].id], {})
     with private.held():
-        assert farm.work.cancel_orphans("run-") == 0
+        assert farm.runs.cancel_orphans("run-") == 0
         assert farm.state("x") == "running"
-    assert farm.work.cancel_orphans("run-") == 1
+    assert farm.runs.cancel_orphans("run-") == 1
     assert farm.state("x") == "cancelled"
 
 

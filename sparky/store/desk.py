@@ -1,0 +1,40 @@
+"""What the parts of the farm's view of Postgres share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from sparky.store.connection import translated
+
+OPEN = ("waiting", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class Bell:
+    """A message to send: which step waits, and what a person calls it."""
+
+    step_id: int
+    stage: str
+    label: str
+
+
+class Desk:
+    """A farm's place at the database. Errors: Transient, StoreError.
+
+    Args:
+        engine: the connections.
+        farm: whose steps these are; a farm never touches another's.
+    """
+
+    def __init__(self, engine: sa.Engine, *, farm: str) -> None:
+        self.engine = engine
+        self.farm = farm
+
+    @contextmanager
+    def _begin(self) -> Iterator[sa.Connection]:
+        with translated(), self.engine.begin() as connection:
+            yield connection

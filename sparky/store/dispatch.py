@@ -1,0 +1,187 @@
+"""Which steps to ring for: fair among repositories, bounded in the broker, and never lost.
+
+A step that waits has been rung for (`rung_at`) or not. At most `most` steps of a stage are rung
+for at a time; the rest waits here. The sweeper compares what was rung for with what the broker
+holds, and rings again for the difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from sparky.store import tables as t
+from sparky.store.desk import Bell, Desk
+
+MOST = 200
+"""Messages of one stage in the broker, at most."""
+SETTLING = timedelta(seconds=5)
+"""A message that was sent less than this long ago may not have arrived yet."""
+
+# One statement: the oldest waiting steps of each stage, as many as there is room for.
+_WAKE = sa.text("""
+    UPDATE steps SET rung_at = now()
+    WHERE id IN (
+        SELECT chosen.id
+        FROM unnest(CAST(:stages AS text[])) AS wanted(stage)
+        CROSS JOIN LATERAL (
+            SELECT waiting.id FROM steps AS waiting
+            WHERE waiting.farm = :farm AND waiting.stage = wanted.stage
+              AND waiting.state = 'waiting' AND waiting.rung_at IS NULL
+              AND (waiting.not_before IS NULL OR waiting.not_before <= now())
+            ORDER BY waiting.order_at, waiting.id
+            LIMIT greatest(0, :most - (
+                SELECT count(*) FROM steps AS rung
+                WHERE rung.farm = :farm AND rung.stage = wanted.stage
+                  AND rung.state = 'waiting' AND rung.rung_at IS NOT NULL
+            ))
+            FOR UPDATE SKIP LOCKED
+        ) AS chosen
+    )
+    AND NOT EXISTS (SELECT FROM paused WHERE paused.farm = :farm)
+    RETURNING id
+""")
+
+_LOST = sa.text("""
+    UPDATE steps SET rung_at = now()
+    WHERE id IN (
+        SELECT id FROM steps
+        WHERE farm = :farm AND stage = :stage AND state = 'waiting' AND rung_at IS NOT NULL
+          AND rung_at < now() - CAST(:settling AS interval)
+          AND (not_before IS NULL OR not_before <= now())
+        ORDER BY rung_at, id
+        LIMIT greatest(0, (
+            SELECT count(*) FROM steps
+            WHERE farm = :farm AND stage = :stage
+              AND (state = 'running' OR state = 'waiting' AND rung_at IS NOT NULL)
+        ) - :held)
+        FOR UPDATE SKIP LOCKED
+    )
+    AND NOT EXISTS (SELECT FROM paused WHERE paused.farm = :farm)
+    RETURNING id
+""")
+
+
+class Dispatch(Desk):
+    """Chooses the steps that workers are told of."""
+
+    def wake(self, *, most: int = MOST) -> tuple[Bell, ...]:
+        """Steps of any stage to ring for now; up to `most` of each stage are rung for at a time."""
+        with self._begin() as connection:
+            return wake(connection, self.farm, t.STAGES, most=most)
+
+    def sweep(
+        self, held: Mapping[str, int], *, attempts: int, most: int = MOST
+    ) -> tuple[Bell, ...]:
+        """Find what was lost and ring for it.
+
+        Leases that ran out go back to waiting and burn an attempt; messages that the broker no
+        longer holds are sent again; waits that are over and room that is free are used.
+
+        Args:
+            held: messages that the broker holds of each stage, those in work included.
+            attempts: after so many a step whose workers die is left to `dead`.
+        """
+        c = t.steps.c
+        with self._begin() as connection:
+            expired = (
+                sa.select(c.id)
+                .where(
+                    c.farm == self.farm,
+                    c.state == "running",
+                    c.lease_until < sa.func.now(),
+                    c.failures + 1 < attempts,
+                )
+                .with_for_update(skip_locked=True)
+            )
+            connection.execute(
+                sa.update(t.steps)
+                .where(c.id.in_(expired))
+                .values(
+                    state="waiting",
+                    failures=c.failures + 1,
+                    lease_until=None,
+                    rung_at=None,
+                    error=sa.func.concat("worker ", c.worker, " went silent"),
+                    worker=None,
+                )
+            )
+            ids: list[int] = []
+            for stage in t.STAGES:
+                ids += connection.execute(
+                    _LOST,
+                    {
+                        "farm": self.farm,
+                        "stage": stage,
+                        "held": held.get(stage, 0),
+                        "settling": SETTLING,
+                    },
+                ).scalars()
+            again = bells(connection, ids)
+            return again + wake(connection, self.farm, t.STAGES, most=most)
+
+    def dead(self, *, attempts: int) -> tuple[tuple[int, int], ...]:
+        """Steps (id, attempt) whose last attempt's worker went silent: they must be stopped."""
+        c = t.steps.c
+        query = sa.select(c.id, c.attempt).where(
+            c.farm == self.farm,
+            c.state == "running",
+            c.lease_until < sa.func.now(),
+            c.failures + 1 >= attempts,
+        )
+        with self._begin() as connection:
+            return tuple((row.id, row.attempt) for row in connection.execute(query))
+
+    def pause(self, reason: str) -> None:
+        """Start nothing more until `resume`; what runs now ends well."""
+        with self._begin() as connection:
+            connection.execute(
+                sa.text(
+                    "INSERT INTO paused (farm, reason) VALUES (:farm, :reason)"
+                    " ON CONFLICT (farm) DO UPDATE SET reason = excluded.reason"
+                ),
+                {"farm": self.farm, "reason": reason},
+            )
+
+    def resume(self) -> None:
+        """Go on after `pause`."""
+        with self._begin() as connection:
+            connection.execute(sa.delete(t.paused).where(t.paused.c.farm == self.farm))
+
+    def paused(self) -> str | None:
+        """Why the farm is paused, or None when it is not."""
+        query = sa.select(t.paused.c.reason).where(t.paused.c.farm == self.farm)
+        with self._begin() as connection:
+            return connection.execute(query).scalar_one_or_none()
+
+
+def wake(
+    connection: sa.Connection, farm: str, stages: Sequence[str], *, most: int = MOST
+) -> tuple[Bell, ...]:
+    """Inside a transaction: choose steps of these stages to ring for after its commit."""
+    ids = connection.execute(_WAKE, {"farm": farm, "stages": list(stages), "most": most}).scalars()
+    return bells(connection, list(ids))
+
+
+def bells(connection: sa.Connection, ids: Sequence[int]) -> tuple[Bell, ...]:
+    """What to send for these steps, in the order in which they should be done."""
+    if not ids:
+        return ()
+    s = t.steps.c
+    query = (
+        sa.select(s.id, s.stage, s.position, t.jobs.c.chunks, t.repositories.c.name)
+        .join(t.jobs, t.jobs.c.id == s.job_id)
+        .join(t.repositories, t.repositories.c.id == t.jobs.c.repository_id)
+        .where(s.id.in_(ids))
+        .order_by(s.order_at, s.id)
+    )
+    return tuple(Bell(row.id, row.stage, _label(row)) for row in connection.execute(query))
+
+
+def _label(row: Any) -> str:
+    if row.stage == "summarize":
+        return f"{row.name} chunk {row.position + 1} of {row.chunks}"
+    return str(row.name)
