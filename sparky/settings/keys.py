@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -21,13 +22,30 @@ from pydantic import (
 from sparky.errors import UsageError
 
 
-def _begins_with(*schemes: str) -> Callable[[SecretStr], SecretStr]:
-    """A check of a secret URL's scheme whose message never repeats the URL."""
+def _one_line(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    if not text.isprintable() or text != text.strip():
+        raise ValueError("must be one line without spaces around it")
+    return secret
+
+
+def _url(*schemes: str) -> Callable[[SecretStr], SecretStr]:
+    """A check of a secret URL whose message never repeats the URL."""
 
     def check(secret: SecretStr) -> SecretStr:
-        scheme, found, rest = secret.get_secret_value().partition("://")
+        text = _one_line(secret).get_secret_value()
+        scheme, found, rest = text.partition("://")
         if not found or not rest or scheme not in schemes:
             raise ValueError("must begin with " + ", ".join(f"{s}://" for s in schemes))
+        # A password with `/`, `#` or `?` in it would end up in host, port or path, and from there
+        # in errors.
+        try:
+            parts = urlsplit(text)
+            sound = parts.port != 0 and "@" not in parts.path + parts.query + parts.fragment
+        except ValueError:
+            sound = False
+        if not sound:
+            raise ValueError("cannot be read; write special characters of the password as %XX")
         return secret
 
     return check
@@ -47,13 +65,6 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-def _one_line(secret: SecretStr) -> SecretStr:
-    text = secret.get_secret_value()
-    if not text.isprintable() or text != text.strip():
-        raise ValueError("must be one line without spaces around it")
-    return secret
-
-
 def absolute(path: Path) -> Path:
     """The path from the root, `~` expanded; ValueError if that user is not known."""
     try:
@@ -65,11 +76,9 @@ def absolute(path: Path) -> Path:
 _AbsolutePath = Annotated[Path, AfterValidator(absolute)]
 _Word = Annotated[SecretStr, AfterValidator(_one_line)]
 _DatabaseUrl = Annotated[
-    SecretStr, AfterValidator(_begins_with("postgresql", "postgres", "postgresql+psycopg"))
+    SecretStr, AfterValidator(_url("postgresql", "postgres", "postgresql+psycopg"))
 ]
-_BrokerUrl = Annotated[
-    SecretStr, AfterValidator(_begins_with("redis", "rediss", "redis+socket", "unix"))
-]
+_BrokerUrl = Annotated[SecretStr, AfterValidator(_url("redis", "rediss", "redis+socket", "unix"))]
 
 
 class Settings(BaseModel):
@@ -182,7 +191,8 @@ class Settings(BaseModel):
     llm_model: str | None = Field(
         default=None,
         min_length=1,
-        description="Which of the engine's models to ask. Not set: the only one that it serves.",
+        description="Which of the engine's models to ask. Not set: the only one that it serves; "
+        "`embedded`: `qwen2.5-coder-1.5b-instruct`.",
         examples=["Qwen/Qwen2.5-Coder-7B-Instruct"],
     )
     llm_api_key: _Word | None = Field(
@@ -206,15 +216,15 @@ class Settings(BaseModel):
     )
     model_path: _AbsolutePath | None = Field(
         default=None,
-        description="Weights (GGUF) for the embedded engine. Not set: Qwen2.5-Coder-1.5B-Instruct, "
+        description="Weights (GGUF) of the embedded engine. Not set: those of `llm_model`, "
         "downloaded once.",
         examples=["/srv/models/model.gguf"],
     )
     model_sha256: Annotated[str, BeforeValidator(_lower)] | None = Field(
         default=None,
         pattern=r"^[0-9a-f]{64}$",
-        description="What the file at `model_path` must hash to. Not set: the hash of "
-        "Qwen2.5-Coder-1.5B-Instruct Q4_K_M.",
+        description="What the file at `model_path` must hash to. Not set: the known hash of "
+        "`llm_model`.",
         examples=["cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046"],
     )
 

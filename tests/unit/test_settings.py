@@ -237,6 +237,21 @@ class TestSecrets:
     def test_the_secrets_are_these(self) -> None:
         assert set(GIVEN) == SECRETS
 
+    @pytest.mark.parametrize(
+        ("key", "url"),
+        [
+            ("database_url", "postgresql+psycopg://sparky@/sparky?host=%2Frun%2Fsparky"),
+            ("database_url", "postgres://u:p%2Fw@db:5432/sparky?sslmode=require"),
+            ("broker_url", "redis+socket://%2Frun%2Fvalkey.sock?virtual_host=0"),
+            ("broker_url", "redis+socket:///run/valkey.sock"),
+            ("broker_url", "unix://u:p@/run/valkey.sock?db=1"),
+            ("broker_url", "rediss://[::1]:6380/2"),
+        ],
+    )
+    def test_urls_of_all_these_forms_are_taken_as_they_are(self, key: str, url: str) -> None:
+        settings = read({f"SPARKY_{key.upper()}": url})
+        assert getattr(settings, key).get_secret_value() == url
+
     @pytest.mark.parametrize("key", sorted(SECRETS))
     @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
     def test_each_secret_can_stand_in_a_file_with_a_newline_at_its_end(
@@ -288,6 +303,11 @@ class TestSecrets:
         [
             ("SPARKY_DATABASE_URL", f"mysql://u:{SECRET}@h/d"),
             ("SPARKY_DATABASE_URL", SECRET),
+            ("SPARKY_DATABASE_URL", f"postgresql://u:{SECRET}/x@h/d"),
+            ("SPARKY_DATABASE_URL", f"postgresql://u:1/{SECRET}@h/d"),
+            ("SPARKY_DATABASE_URL", f"postgresql://u:p@[{SECRET}/d"),
+            ("SPARKY_BROKER_URL", f"redis://:{SECRET}#x@h/0"),
+            ("SPARKY_BROKER_URL", f"redis://:{SECRET}@h/0\n"),
             ("SPARKY_BROKER_URL", f"amqp://u:{SECRET}@h"),
             ("SPARKY_LLM_API_KEY", f"{SECRET}\nX-Header: 1"),
             ("SPARKY_FLOWER_PASSWORD", f" {SECRET}"),

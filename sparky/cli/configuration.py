@@ -1,0 +1,127 @@
+"""`sparky config`: what is set, and the page that tells what can be set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sparky.cli import output
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from sparky.settings import Settings
+
+app = typer.Typer(help="The settings.", no_args_is_help=True)
+
+HEADINGS = {
+    "state_dir": "Where things are",
+    "database_url": "The database",
+    "broker_url": "The farm",
+    "llm_kind": "The engine",
+    "git_timeout_seconds": "Git",
+    "log_level": "Logs",
+}
+"""The first setting under each heading of the page."""
+
+INTRODUCTION = """\
+# Configuration
+
+Sparky needs no configuration: what is not configured, it starts itself. This page is made from
+the settings in the code by `sparky config docs`; `sparky config show` prints those in force.
+
+A setting comes from the first of these places that has it:
+
+1. the environment, as `SPARKY_` and its name in capitals; an empty value counts as not set;
+2. the settings file, in TOML: the file that `SPARKY_CONFIG` names, else `sparky.toml` in the
+   folder where Sparky is started, else `$XDG_CONFIG_HOME/sparky/sparky.toml`
+   (`~/.config/sparky/sparky.toml` where that is not set); paths in it count from its folder;
+3. the default.
+
+In the file, the part of a name before a `_` may also be a table: `llm_url = "…"` and `url = "…"`
+under `[llm]` are the same.
+
+```toml
+database_url_file = "/run/secrets/database_url"
+
+[llm]
+kind = "openai"
+url = "http://gpu.example:8000/v1"
+model = "Qwen/Qwen2.5-Coder-7B-Instruct"
+```
+
+**Secrets** are marked so below. Each can also be given as a file that holds it, under its name with
+`_FILE` (`SPARKY_LLM_API_KEY_FILE`, `llm_api_key_file`); a newline at the file's end is left out.
+Giving both forms in one place is an error. Secrets are never shown or logged.
+
+A name that Sparky does not know is an error that suggests the nearest one.
+Names that begin with `SPARKY_TEST_` belong to the tests. The settings file is trusted: start
+Sparky where nobody else can have put a `sparky.toml`, or set `SPARKY_CONFIG=/dev/null`.
+"""
+
+
+@app.command()
+def show(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print the settings in force; of secrets only whether they are set."""
+    from sparky.settings import load
+
+    settings = load()
+    if as_json:
+        output.as_json(in_force(settings))
+    else:
+        rows = [(name, _words(value)) for name, value in in_force(settings).items()]
+        output.table(("setting", "value"), rows)
+
+
+@app.command()
+def docs() -> None:
+    """Print docs/configuration.md."""
+    output.write(page())
+
+
+def in_force(settings: Settings) -> dict[str, Any]:
+    """Each setting's value as JSON knows it; a secret that is set is `"(set)"`."""
+    from sparky.settings import SECRETS
+
+    values = settings.model_dump(mode="json")
+    return {
+        name: "(set)" if name in SECRETS and value is not None else value
+        for name, value in values.items()
+    }
+
+
+def page() -> str:
+    """docs/configuration.md, made from the settings' fields."""
+    from sparky.settings import Settings
+
+    lines = [INTRODUCTION]
+    for name, field in Settings.model_fields.items():
+        if name in HEADINGS:
+            lines += [
+                f"\n## {HEADINGS[name]}\n",
+                "| Environment | `sparky.toml` | Default | Example | Meaning |",
+                "|---|---|---|---|---|",
+            ]
+        lines.append("| " + " | ".join(_row(name, field)) + " |")
+    return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
+
+
+def _row(name: str, field: FieldInfo) -> Iterator[str]:
+    from sparky.settings import SECRETS
+
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    default = extra.get("shown") or _words(field.default)
+    yield f"`SPARKY_{name.upper()}`"
+    yield "none" if extra.get("only") == "environment" else f"`{name}`"
+    yield f"`{default}`" if default != "not set" else default
+    yield f"`{(field.examples or [''])[0]}`"
+    secret = "**Secret.** " if name in SECRETS else ""
+    yield secret + (field.description or "")
+
+
+def _words(value: object) -> str:
+    return "not set" if value is None else str(value)

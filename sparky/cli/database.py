@@ -1,0 +1,60 @@
+"""`sparky db`: the schema of the database."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from sparky.cli import opening, output
+from sparky.errors import UsageError
+
+app = typer.Typer(help="The schema of the database.", no_args_is_help=True)
+
+
+@app.command()
+def upgrade() -> None:
+    """Bring the database to this version's schema."""
+    from sparky.store import schema
+
+    with opening.database() as url:
+        before = schema.current(url)
+        schema.upgrade(url)
+    if before == schema.head():
+        output.say(f"the database has schema {before} already")
+    else:
+        output.say(f"the database went from schema {before or 'none'} to {schema.head()}")
+
+
+@app.command()
+def downgrade(
+    revision: Annotated[str, typer.Argument(help="The schema to go back to; `base` is none.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Take the database back to an older schema. What does not fit into it is lost."""
+    from sparky.store import schema
+
+    with opening.database() as url:
+        before = schema.current(url)
+        if not yes:
+            _confirm(f"Take the database from schema {before or 'none'} back to {revision}?")
+        schema.downgrade(url, revision)
+        after = schema.current(url)
+    output.say(f"the database went from schema {before or 'none'} to {after or 'none'}")
+
+
+@app.command()
+def status() -> None:
+    """Tell the database's schema, and the one that this version needs."""
+    from sparky.store import schema
+
+    with opening.database() as url:
+        output.write(f"database: {schema.current(url) or 'none'}\nneeded:   {schema.head()}")
+        schema.check(url)
+
+
+def _confirm(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise UsageError("a downgrade loses data", remedy="Give --yes if it is meant")
+    typer.confirm(question, abort=True, err=True)

@@ -1,0 +1,97 @@
+"""`sparky doctor`: check each part, say what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sparky.cli import output
+from sparky.cli.findings import Finding, Health, failed
+from sparky.errors import UsageError
+
+if TYPE_CHECKING:
+    from sparky.services.progress import Progress
+
+STYLES = {Health.OK: "green", Health.WARN: "yellow", Health.FAIL: "bold red"}
+
+
+def doctor(
+    engine: Annotated[
+        bool,
+        typer.Option(
+            "--engine", help="Let the engine write something; fetches its weights if need be."
+        ),
+    ] = False,
+    no_start: Annotated[
+        bool, typer.Option("--no-start", help="Start no service for this.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> int:
+    """Check each part of Sparky, say what is wrong and how to mend it."""
+    findings = []
+    with output.Waiting() as waiting:
+        for finding in examine(waiting, engine=engine, start=not no_start):
+            findings.append(finding)
+            if not as_json:
+                waiting.stop()
+                _tell(finding)
+    well = all(finding.health is not Health.FAIL for finding in findings)
+    if as_json:
+        output.as_json(
+            {
+                "ok": well,
+                "findings": [
+                    {
+                        "part": finding.part,
+                        "health": finding.health.value,
+                        "what": finding.what,
+                        "remedy": finding.remedy,
+                    }
+                    for finding in findings
+                ],
+            }
+        )
+    return 0 if well else 1
+
+
+def examine(waiting: output.Waiting, *, engine: bool, start: bool) -> Iterator[Finding]:
+    """Every finding, as soon as it is made. Wrong settings end it after what needs none."""
+    from sparky.cli import machine
+    from sparky.settings import load
+
+    try:
+        settings = load()
+    except UsageError as error:
+        yield failed("settings", error)
+        yield from machine.programs(None)
+        return
+    yield machine.settings_file(settings)
+    yield from machine.programs(settings)
+    yield from machine.folders(settings)
+    yield from machine.memory(settings)
+    yield machine.ports(settings)
+
+    from sparky.cli import reach
+
+    def on_progress(progress: Progress) -> None:
+        done = f"{progress.done / 1e6:,.0f} of {progress.total / 1e6:,.0f} MB"
+        waiting(f"weights: {progress.step}, {done}")
+
+    yield from reach.services(
+        settings, start=start, engine=engine, on_event=waiting, on_progress=on_progress
+    )
+
+
+def _tell(finding: Finding) -> None:
+    from rich.text import Text
+
+    output.show(
+        Text.assemble(
+            (f"{finding.health.value:<4} ", STYLES[finding.health]),
+            (f"{finding.part}: ", "bold"),
+            output.plain(finding.what),
+            (f"\n     {output.plain(finding.remedy)}" if finding.remedy else "", "dim"),
+        )
+    )
