@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from sparky.errors import BadAnswer, ContextExceeded, EngineError, SparkyError
 from sparky.ports import Answer, Engine, Prompt
-
-_TOKEN = re.compile(r"\w+|[^\w\s]")
-
-
-def minimal(schema: Mapping[str, Any]) -> Any:
-    """The smallest value that a JSON Schema of plain kinds allows."""
-    if "const" in schema:
-        return schema["const"]
-    if "enum" in schema:
-        return schema["enum"][0]
-    kind = schema.get("type", "string")
-    if kind == "object":
-        properties = schema.get("properties", {})
-        return {name: minimal(properties.get(name, {})) for name in schema.get("required", ())}
-    if kind == "array":
-        return [minimal(schema.get("items", {})) for _ in range(schema.get("minItems", 0))]
-    plain = {"string": "x" * schema.get("minLength", 1), "boolean": False, "null": None}
-    return plain[kind] if kind in plain else schema.get("minimum", 0)
+from tests.engines.speech import obedient, words
 
 
-def obedient(prompt: Prompt) -> str:
-    """An answer that satisfies the prompt's schema, or one word where it has none."""
-    return json.dumps(minimal(prompt.schema)) if prompt.schema is not None else "Understood."
+def plain(prompt: Prompt) -> str:
+    """The smallest answer that satisfies the prompt's schema, or a sentence where it has none."""
+    return obedient(prompt.schema)
 
 
 class FakeBackend:
     """A `Backend` that answers from a function, the same for the same prompt.
 
     Args:
-        reply: what to say to a prompt; an error that it returns is raised. `obedient` by default.
+        reply: what to say to a prompt; an error that it returns is raised. `plain` by default.
         model: the model that is asked for.
         serves: the one that it has.
         context: tokens of prompt and answer together; a token is a word or a mark.
@@ -46,7 +26,7 @@ class FakeBackend:
 
     def __init__(
         self,
-        reply: Callable[[Prompt], str | SparkyError] = obedient,
+        reply: Callable[[Prompt], str | SparkyError] = plain,
         *,
         model: str = "fake-1",
         serves: str = "fake-1",
@@ -69,7 +49,7 @@ class FakeBackend:
         return Engine(name="fake", model=self._serves, context=self._context)
 
     def count(self, text: str) -> int:
-        return max(len(_TOKEN.findall(text)), bool(text))
+        return len(words(text))
 
     def count_all(self, texts: Sequence[str]) -> list[int]:
         return [self.count(text) for text in texts]

@@ -7,7 +7,7 @@ plain form of a channel format. What is left must be whole, or it is a BadAnswer
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sparky.errors import BadAnswer, Transient
 from sparky.llm.tokens import Estimator
@@ -23,7 +23,9 @@ _LEAK = re.compile(r"\A\s*analysis.*?assistantfinal", re.DOTALL)
 class Draft:
     """What has come of an answer so far."""
 
-    text: list[str] = field(default_factory=list)
+    limit: int = 0
+    """Tokens that it may have."""
+    text: str = ""
     reasoned: bool = False
     finish: str = ""
     model: str = ""
@@ -45,13 +47,13 @@ class Draft:
         asked = f"{prompt.system}{prompt.user}"
         if self.prompt_tokens:
             estimator.learn(asked, self.prompt_tokens)
-        raw = "".join(self.text)
+        raw = self.text
         text = without_reasoning(raw)
         if not self.finish:
             raise Transient(f"the engine at {server} broke off in the middle of its answer")
         if self.finish == "length":
             spent = "reasoning and answer" if self.reasoned or text != raw.strip() else "the answer"
-            raise BadAnswer(f"{spent} reached the limit of {prompt.max_tokens} tokens and was cut")
+            raise BadAnswer(f"{spent} reached the limit of {self.limit} tokens and was cut")
         if self.finish not in ("stop", "eos", "eos_token", "stop_token"):
             raise BadAnswer(f"the engine at {server} ended its answer with {self.finish!r}")
         if not text:

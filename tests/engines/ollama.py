@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tests.engines.openai_like import prompt_tokens
-from tests.engines.server import Reply, Request, StandIn, words
+from tests.engines.server import Reply, Request, StandIn
+from tests.engines.speech import words
 
 
 class Ollama(StandIn):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tests.engines.server import Reply, Script, StandIn, events, words
+from tests.engines.server import Reply, Script, StandIn, events
+from tests.engines.speech import words
 
 
 def prompt_tokens(body: Mapping[str, Any]) -> int:

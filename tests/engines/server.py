@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,9 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
-from tests.fakes import minimal
-
-SENTENCE = "The parser now accepts empty lines."
+from tests.engines.speech import obedient, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,7 @@ class Script:
     """What the engine says to the next prompts."""
 
     text: str | None = None
-    """Left out: the smallest value of the schema, or SENTENCE."""
+    """Left out: the smallest answer to the schema, or a sentence."""
     reasoning: str = ""
     finish: str = "stop"
     usage: bool = True
@@ -51,16 +48,8 @@ class Script:
     """Goes back in place of any answer to a prompt."""
 
     def tokens(self, schema: Mapping[str, Any] | None) -> list[str]:
-        """The answer in tokens: words with the white space before them."""
-        text = self.text
-        if text is None:
-            text = SENTENCE if schema is None else json.dumps(minimal(schema))
-        return words(text)
-
-
-def words(text: str) -> list[str]:
-    """A text in the tokens of the stand-ins."""
-    return re.findall(r"\s*(?:\w+|[^\w\s])|\s+", text)
+        """The answer in tokens."""
+        return words(obedient(schema) if self.text is None else self.text)
 
 
 def events(values: Iterable[Any]) -> Iterator[bytes]:

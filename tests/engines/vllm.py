@@ -6,7 +6,8 @@ from http import HTTPStatus
 from typing import Any
 
 from tests.engines.openai_like import prompt_tokens, streamed
-from tests.engines.server import Reply, Request, StandIn, words
+from tests.engines.server import Reply, Request, StandIn
+from tests.engines.speech import words
 
 
 class Vllm(StandIn):
