@@ -13,7 +13,7 @@ BENCH := ingest run
 BIN := .venv/bin
 CODE := $(wildcard sparky swarm)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --only-binary :all: --generate-hashes \
-	--no-header --no-annotate --no-emit-index-url pyproject.toml --extra triton --group build
+	--no-header --no-annotate --no-emit-index-url pyproject.toml --group build
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
