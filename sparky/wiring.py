@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
-from sparky.errors import UsageError
+from sparky.errors import EngineError, UsageError
 from sparky.llm.ollama import OllamaBackend
 from sparky.llm.openai import OpenAIBackend
+from sparky.llm.triton import TritonBackend
 from sparky.llm.wire import Timeouts
-from sparky.ports import Backend, Source
+from sparky.ports import Backend, Prompt, Source
 from sparky.services import Wanted, attach, weights
 from sparky.settings import Settings
 from sparky.source.gitrepo import GitSource, Limits
@@ -127,18 +129,31 @@ def source(settings: Settings) -> Source:
     )
 
 
-def backend(settings: Settings) -> Backend:
-    """What answers prompts."""
-    if settings.llm_url is None:
-        raise UsageError(
+class NoEngine:
+    """A Backend where none is configured: whoever asks it is told so."""
+
+    def engine(self) -> NoReturn:
+        raise EngineError(
             "no engine is configured",
             remedy="Set SPARKY_LLM_KIND and SPARKY_LLM_URL, or use `sparky run` or `sparky up`, "
             "which start one",
         )
-    kind: Callable[..., Backend] = OpenAIBackend
-    if settings.llm_kind == "ollama":
-        kind = OllamaBackend
-    return kind(
+
+    def count(self, text: str) -> NoReturn:
+        self.engine()
+
+    def complete(self, prompt: Prompt) -> NoReturn:
+        self.engine()
+
+    def close(self) -> None: ...
+
+
+def backend(settings: Settings) -> Backend:
+    """What answers prompts."""
+    if settings.llm_url is None:
+        return NoEngine()
+    kinds: dict[str, Callable[..., Backend]] = {"ollama": OllamaBackend, "triton": TritonBackend}
+    return kinds.get(settings.llm_kind, OpenAIBackend)(
         settings.llm_url,
         settings.llm_model,
         settings.llm_api_key.get_secret_value() if settings.llm_api_key else None,
