@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sparky import mentions, paths, vocabulary, words
@@ -85,31 +85,37 @@ def _revert(seen: _Seen) -> Verdict | None:
 
 
 def _release(seen: _Seen) -> Verdict | None:
-    if _prefixes(seen).get(Change.DEPENDENCY) or seen.only(Sort.LOCK):
+    if seen.subject.change not in _NEUTRAL or seen.only(Sort.LOCK):
         return None
     if version := mentions.release_version(seen.activity.title):
         # "Python 3.13" may also be a feature: a release touches a version or a changelog.
         kept = seen.has(Sort.CHANGELOG, Sort.BUILD, Sort.LOCK, Sort.DOCUMENTATION)
         if kept or "@" not in version:
             return Change.RELEASE, f"its title is about version {version}"
-    folders = {part for file in seen.activity.files for part in file.path.split("/")}
-    if Sort.CHANGELOG in seen.weight and any(
-        bump.name in folders for bump in mentions.bumps(seen.activity.title)
-    ):
-        return Change.RELEASE, "a new version of a package that stands in this repository"
+    if Sort.CHANGELOG in seen.weight:
+        folders = {part for file in seen.activity.files for part in file.path.split("/")}
+        own = any(bump.name in folders for bump in mentions.bumps(seen.activity.title))
+        if own or vocabulary.BUMPED.search(seen.text):
+            return Change.RELEASE, "new versions of packages that stand in this repository"
     if seen.only(Sort.CHANGELOG) and vocabulary.CANDIDATE_NOTES.search(seen.text):
         return Change.RELEASE, "release notes of the next version"
     return None
 
 
+# Prefixes that a release commit may have; `fix!: bump the minimal version to 5.16` is none.
+_NEUTRAL = (None, Change.OTHER, Change.RELEASE, Change.BUILD, Change.DOCUMENTATION)
+
+
 def _dependency(seen: _Seen) -> Verdict | None:
-    if seen.only(Sort.CODE, Sort.DOCUMENTATION, Sort.CHANGELOG, Sort.TESTS):
-        return None
     said = (seen.subject.change, *_prefixes(seen), *_labels(seen.activity.labels).values())
-    if Change.DEPENDENCY in said:
+    bumps = mentions.bumps(seen.activity.title, seen.activity.body)
+    outside = seen.only(Sort.CODE, Sort.DOCUMENTATION, Sort.CHANGELOG, Sort.TESTS)
+    if Change.DEPENDENCY in said and (bumps or not outside):
         return Change.DEPENDENCY, "label or prefix for dependencies"
-    if mentions.bumps(seen.activity.title, seen.activity.body):
-        return Change.DEPENDENCY, "it names a new version of a dependency"
+    if outside:
+        return None
+    if bumps:
+        return Change.DEPENDENCY, f"it names a new version of {bumps[0].name}"
     if found := vocabulary.DEPENDENCIES.search(seen.text):
         return _says(Change.DEPENDENCY, found)
     if seen.only(Sort.BUILD, Sort.LOCK) and seen.mostly(Sort.LOCK):
@@ -134,7 +140,7 @@ def _prefix(seen: _Seen) -> Verdict | None:
 
 
 def _prefixes(seen: _Seen) -> dict[Change, str]:
-    return {words.TYPES[area]: area for area in seen.subject.areas if area in words.TYPES}
+    return {vocabulary.TYPES[area]: area for area in seen.subject.areas if area in vocabulary.TYPES}
 
 
 def _label(seen: _Seen) -> Verdict | None:
@@ -202,20 +208,10 @@ def _verb(seen: _Seen) -> Verdict | None:
         return _says(Change.REFACTORING, found)
     if found := vocabulary.REMOVAL.search(seen.text):
         return Change.OTHER, f"it takes away what may be in use: {found.group()!r}"
-    known = vocabulary.VERBS
-    said = next((known[form] for form in _forms(seen.text) if form in known), None)
+    said = words.verb(seen.text)
     if said is None or (seen.is_chore and said is not Change.REFACTORING):
         return None
     return said, f"its title begins with {seen.text.split()[0]!r}"
-
-
-def _forms(text: str) -> Iterator[str]:
-    """The first word, and what it may be without its ending: `fixes` is `fix`, `dropped` `drop`."""
-    verb = text.partition(" ")[0].casefold().strip("`*-:,.")
-    yield verb
-    for end in ("s", "es", "d", "ed", "ing"):
-        stem = verb.removesuffix(end)
-        yield from (stem, stem + "e", stem[:-1]) if end in ("ed", "ing") else (stem,)
 
 
 def _signs(seen: _Seen) -> Verdict | None:

@@ -15,6 +15,43 @@ def _table(words: dict[Change, str]) -> dict[str, Change]:
     return {word: change for change, line in words.items() for word in line.split()}
 
 
+TYPES: dict[str, Change] = _table(
+    {
+        Change.FEATURE: "feat feature features enhancement",
+        Change.FIX: "fix fixes bug bugfix hotfix",
+        Change.PERFORMANCE: "perf performance",
+        Change.SECURITY: "security",
+        Change.DOCUMENTATION: "doc docs documentation readme guide faq",
+        Change.REFACTORING: "refactor refactoring cleanup",
+        Change.TESTS: "test tests testing bench benchmark benchsuite",
+        Change.BUILD: "build ci workflow workflows gha cmake docker makefile packaging pkg",
+        Change.DEPENDENCY: "deps deps-dev dependencies dependency",
+        Change.FORMATTING: "style fmt format lint typo typos",
+        Change.RELEASE: "release",
+        Change.REVERT: "revert",
+        Change.OTHER: "chore misc l10n i18n",
+    }
+)
+"""What the prefix of a title says, as in `feat(http): …`; `chore` says only that it is no other."""
+
+GITMOJI: dict[str, Change] = _table(
+    {
+        Change.FEATURE: "✨ :sparkles: 🚩 🚸 💄 :lipstick:",
+        Change.FIX: "🐛 :bug: 🚑 :ambulance: 🩹 :adhesive_bandage: 🥅",
+        Change.PERFORMANCE: "⚡ :zap:",
+        Change.SECURITY: "🔒 :lock:",
+        Change.DOCUMENTATION: "📝 :memo: 💡 :bulb: 📄 👥",
+        Change.REFACTORING: "♻ :recycle: 🏗 🚚 :truck: ⚰ 🏷",
+        Change.TESTS: "✅ :white_check_mark: 🧪 :test_tube: 📸",
+        Change.BUILD: "👷 :construction_worker: 💚 :green_heart: 🔨 🔧 :wrench: 📦 :package: 🙈",
+        Change.DEPENDENCY: "⬆ :arrow_up: ⬇ :arrow_down: 📌 :pushpin: ➕ ➖",
+        Change.FORMATTING: "🎨 :art: 🚨 :rotating_light: ✏ :pencil2:",
+        Change.RELEASE: "🔖 :bookmark:",
+        Change.REVERT: "⏪ :rewind:",
+    }
+)
+BREAKING_SIGNS = ("💥", ":boom:")
+
 LABELS: dict[str, Change] = _table(
     {
         # The most telling first: a pull request may have several.
@@ -31,9 +68,7 @@ LABELS: dict[str, Change] = _table(
     }
 )
 LABEL_PREFIX = _any(r"^(?:type|kind|category|area|changelog|impact|t|c)\s*[:/-]+\s*")
-BREAKING_LABELS = frozenset(
-    {"breaking", "breaking-change", "breaking change", "semver-major", "major"}
-)
+BREAKING_LABELS = frozenset("breaking breaking-change breaking-changes semver-major".split())
 
 SECURITY = _any(
     r"\bCVE-\d{4}-\d+|\bGHSA(?:-\w{4}){3}\b",
@@ -50,8 +85,8 @@ FORMATTING = _any(
     r"\b(?:typos?|mis-?spell\w*|mis-?spelt|spelling|grammar|grammatical|punctuation)\b",
     r"\b(?:missing|extra|add an?|remove an?|stray) (?:comma|period|back-?tick|quote|full stop|space)s?\b",
     rf"^(?:(?:run|ran|apply|applied|use|fix|format with|reformat with)\b.*)?\b(?:{_FORMATTERS})"
-    r"(?: (?:format(?:ting)?|fix(?:es)?|code|run|everything|all files|style))?[.!]?$",
-    r"\b(?:re-?format(?:ted|ting)?|auto-?format(?:ted|ting)?)\b",
+    r"(?: (?:format(?:ting)?|fix(?:es)?|code|run|everything|all files|style|on \S+)|,? (?:and|&) \w+)?[.!]?$",
+    r"\bs/\w+/\w+/|\b(?:re-?format(?:ted|ting)?|auto-?format(?:ted|ting)?)\b",
     r"\b(?:fix|clean|tidy|remove|strip|adjust|trailing|correct|normali[sz]e)\w*\b.{0,30}"
     rf"\b(?:{_SPACE}|formatting|code ?style|coding style)[.!]?$",
     rf"\b(?:{_SPACE}|style) (?:style )?(?:fix(?:es)?|nits?|clean-?ups?)\b",
@@ -66,15 +101,18 @@ DEPENDENCIES = _any(
     r"^(?:also )?(?:bump|upgrade)(?:s|ed)? (?!msrv|minimum|version)[@\w./-]+$",
 )
 
+BUMPED = _any(r"^bump (?:[\w-]+ )?versions?[.!]?$")
+"""A title that names no version; a release only where a changelog is touched."""
+
 CANDIDATE_NOTES = _any(r"(?<![a-z])rc-?\d+\b", r"\bbatch\b")
 """What release notes of the next version are called, where a title names no whole version."""
 
 DOCUMENTING = _any(
     r"^(?:re-?)?(?:document(?:s|ed|ing)?|clarif(?:y|ies|ied)|explain(?:s|ed)?|mention|comment|reword)\b",
-    r"\b(?:docstrings?|readme|man ?pages?|(?:code|doc|api|inline|outdated) comments?|code example)\b",
+    r"\b(?:docstrings?|readme|man ?pages?|doctests?|(?:code|doc|api|inline|outdated|stale|wrong) comments?|code example)\b",
     r"\bin comments?\b|\b(?:fix|add|update|improve|remove|tweak|correct)\w*\b.{0,30}\bcomments?[.!]?$",
-    r"^docs?\b|\b(?:fix|add|update|improve|clean ?up|rework|tweak|correct|build)\w*\b.{0,30}"
-    r"\bdoc(?:s|umentation)\b",
+    r"^docs?\b|\b(?:fix|add|update|improve|enhance|clean ?up|rework|tweak|correct|build)\w*\b.{0,30}"
+    r"\bdoc(?:s|umentation)?\b",
 )
 DOCUMENTATION = _any(
     r"\b(?:docs?|documentation|changelog|tutorial|examples?|guide|links?|notes?)\b"

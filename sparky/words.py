@@ -5,48 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from sparky import vocabulary
 from sparky.model import Change
-
-TYPES: dict[str, Change] = {
-    word: change
-    for change, words in {
-        Change.FEATURE: "feat feature features enhancement",
-        Change.FIX: "fix fixes bug bugfix hotfix",
-        Change.PERFORMANCE: "perf performance",
-        Change.SECURITY: "security",
-        Change.DOCUMENTATION: "doc docs documentation readme guide faq",
-        Change.REFACTORING: "refactor refactoring cleanup",
-        Change.TESTS: "test tests testing bench benchmark benchsuite",
-        Change.BUILD: "build ci workflow workflows gha cmake docker makefile packaging pkg",
-        Change.DEPENDENCY: "deps deps-dev dependencies dependency",
-        Change.FORMATTING: "style fmt format lint typo typos",
-        Change.RELEASE: "release",
-        Change.REVERT: "revert",
-        Change.OTHER: "chore misc l10n i18n",
-    }.items()
-    for word in words.split()
-}
-"""What the prefix of a title says, as in `feat(http): …`; `chore` says only that it is no other."""
-
-_GITMOJI: dict[str, Change] = {
-    sign: change
-    for change, signs in {
-        Change.FEATURE: "✨ :sparkles: 🚩 🚸 💄 :lipstick:",
-        Change.FIX: "🐛 :bug: 🚑 :ambulance: 🩹 :adhesive_bandage: 🥅",
-        Change.PERFORMANCE: "⚡ :zap:",
-        Change.SECURITY: "🔒 :lock:",
-        Change.DOCUMENTATION: "📝 :memo: 💡 :bulb: 📄 👥",
-        Change.REFACTORING: "♻ :recycle: 🏗 🚚 :truck: ⚰ 🏷",
-        Change.TESTS: "✅ :white_check_mark: 🧪 :test_tube: 📸",
-        Change.BUILD: "👷 :construction_worker: 💚 :green_heart: 🔨 🔧 :wrench: 📦 :package: 🙈",
-        Change.DEPENDENCY: "⬆ :arrow_up: ⬇ :arrow_down: 📌 :pushpin: ➕ ➖",
-        Change.FORMATTING: "🎨 :art: 🚨 :rotating_light: ✏ :pencil2:",
-        Change.RELEASE: "🔖 :bookmark:",
-        Change.REVERT: "⏪ :rewind:",
-    }.items()
-    for sign in signs.split()
-}
-_BREAKING_SIGNS = ("💥", ":boom:")
 
 # What can stand before the words themselves: a backport's branch, an area, an issue's number.
 _LEADING = re.compile(
@@ -54,7 +14,7 @@ _LEADING = re.compile(
 )
 _SIGN = re.compile(r"(?P<sign>:\w+:|[^\w\s\x00-\x7f])\ufe0f?\s*")
 _PREFIX = re.compile(
-    r"(?P<type>[\w@./ &-]{1,60}?)(?:\((?P<scope>[^()]{1,60})\))?(?P<bang>!)?:\s+(?=\S)"
+    r"(?P<type>[\w@./*+-]+(?:(?:, ?| & | )[\w@./*+-]+){0,2})(?:\((?P<scope>[^()]{1,60})\))?(?P<bang>!)?:\s+(?=\S)"
 )
 _TRAILING = re.compile(r"\s*\((?:[\w.-]+/[\w.-]+)?#\d+\)\s*$")
 
@@ -76,24 +36,34 @@ class Subject:
 def parse(title: str) -> Subject:
     """Take a title apart. A prefix that is no known type (`src/http: …`) is an area only."""
     text = " ".join(title.split())
-    breaking = text.startswith(_BREAKING_SIGNS)
+    breaking = text.startswith(vocabulary.BREAKING_SIGNS)
     change: Change | None = None
     areas: list[str] = []
     while match := _LEADING.match(text):
         areas.append(match.group().strip(" []():").casefold())
         text = text[match.end() :]
     if match := _SIGN.match(text):
-        change = _GITMOJI.get(match["sign"])
+        change = vocabulary.GITMOJI.get(match["sign"])
         text = text[match.end() :]
     text = _TRAILING.sub("", text)
-    if match := _PREFIX.match(text):
+    match = _PREFIX.match(text)
+    # "Fix the parser: no crash" has no prefix, "fix: no crash" has.
+    if match and not (" " in match["type"] and verb(match["type"])):
         areas += re.split(
             r"\s*[/,&]\s*", f"{match['type']}/{match['scope'] or ''}".casefold().strip("/ ")
         )
         breaking = breaking or match["bang"] is not None
         text = text[match.end() :]
-    known = (TYPES[area] for area in areas if area in TYPES)
+    known = (vocabulary.TYPES[area] for area in areas if area in vocabulary.TYPES)
     return Subject(text, tuple(areas), change or next(known, None), breaking)
+
+
+def verb(text: str) -> Change | None:
+    """What the verb says that a text begins with: `fixes` as `fix`, `dropped` as `drop`."""
+    first = text.partition(" ")[0].casefold().strip("`*-:,.")
+    forms = [first, *(first.removesuffix(end) for end in ("s", "es", "d", "ed", "ing"))]
+    forms += [stem + "e" for stem in forms[-2:]] + [stem[:-1] for stem in forms[-2:]]
+    return next((vocabulary.VERBS[form] for form in forms if form in vocabulary.VERBS), None)
 
 
 _EMPTY = re.compile(
