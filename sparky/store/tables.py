@@ -145,6 +145,7 @@ steps = Table(
     _now("order_at"),
     _time("rung_at"),
     _time("started_at"),
+    _time("ended_at"),
     Column("error", Text),
     Column("result", Text),
     UniqueConstraint("job_id", "stage", "key"),

@@ -118,7 +118,14 @@ class Work(Desk):
             ended = connection.execute(
                 sa.update(t.steps)
                 .where(*_mine(claim))
-                .values(state="done", lease_until=None, worker=None, error=None, result=result)
+                .values(
+                    state="done",
+                    ended_at=sa.func.now(),
+                    lease_until=None,
+                    worker=None,
+                    error=None,
+                    result=result,
+                )
             )
             if ended.rowcount != 1:
                 return None
@@ -138,7 +145,11 @@ class Work(Desk):
         with self._begin() as connection:
             self._lock_job(connection, claim)
             if isinstance(decision, Stop):
-                values: dict[str, Any] = {"state": "failed", "failures": c.failures + 1}
+                values: dict[str, Any] = {
+                    "state": "failed",
+                    "failures": c.failures + 1,
+                    "ended_at": sa.func.now(),
+                }
             elif isinstance(decision, Wait):
                 values = {"state": "waiting", "not_before": decision.until}
             else:
