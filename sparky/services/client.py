@@ -140,6 +140,7 @@ def _start_keeper(layout: Layout) -> None:
     Its environment is small and fixed: it may outlive this client.
     """
     complaints = layout.logs / "keeper.err"
+    complaints.touch(mode=0o600)
     program = [sys.executable, "-P", "-m", "sparky.services.keeper", str(layout.state)]
     environment = {
         "PATH": os.defpath,

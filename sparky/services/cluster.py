@@ -91,7 +91,7 @@ async def make(cluster: Cluster, log: Log) -> None:
             remedy="Move it away, then start again.",
         )
     for left in home.glob("new-*"):  # by a start that was killed
-        await orphans.clear(left, log)
+        await orphans.clear(left, cluster.socket, log)
         shutil.rmtree(left)
     check_space(home, NEW_BYTES)
     fresh = home / f"new-{secrets.token_hex(4)}"

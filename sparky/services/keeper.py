@@ -179,11 +179,18 @@ def _lock(layout: Layout) -> int:
     Raises:
         ServiceError: another keeper has it and does not end.
     """
-    lock = os.open(layout.keeper_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
+        lock = os.open(layout.keeper_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if (
+                layout.keeper_lock.exists()
+                and layout.keeper_lock.stat().st_ino == os.fstat(lock).st_ino
+            ):
+                os.ftruncate(lock, 0)
+                os.write(lock, f"{os.getpid()}\n".encode())
+                return lock
         except BlockingIOError:
             if time.monotonic() > deadline:
                 pid = layout.keeper_lock.read_text().strip()
@@ -191,11 +198,8 @@ def _lock(layout: Layout) -> int:
                     f"the keeper of {layout.state} (pid {pid}) neither answers nor ends",
                     remedy=f"Run: kill -9 {pid}",
                 ) from None
-            time.sleep(0.02)
-        else:
-            os.ftruncate(lock, 0)
-            os.write(lock, f"{os.getpid()}\n".encode())
-            return lock
+        os.close(lock)  # held by another, or removed meanwhile
+        time.sleep(0.02)
 
 
 def _log_to(path: Path) -> None:
@@ -216,7 +220,7 @@ def main() -> None:
     state = Path(sys.argv[1])
     try:
         layout = prepare(state)
-        _lock(layout)
+        lock = _lock(layout)
     except ServiceError as error:
         os.write(ready, wire.error_line(error))
         return
@@ -230,6 +234,7 @@ def main() -> None:
         await Keeper(layout).run(ready)
 
     asyncio.run(keep())
+    os.close(lock)  # before the kernel tells the last client
 
 
 if __name__ == "__main__":

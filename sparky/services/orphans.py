@@ -15,11 +15,16 @@ STEPS = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
 """How to end them, and the seconds after each step: with a checkpoint, without, at once."""
 
 
-async def clear(data: Path, log: Log) -> None:
-    """Wait until nothing works on `data`, then remove the pid file that Postgres left there.
+async def clear(data: Path, socket: Path, log: Log) -> None:
+    """Wait until nothing works on `data`, then remove the files with which Postgres locks it.
 
     Postgres refuses to start if a process that has nothing to do with it has by now the process id
-    in that file. The caller holds the keeper's lock, so whatever still works there is an orphan.
+    in such a file. The caller holds the keeper's lock, so whatever still works there is an orphan.
+
+    Args:
+        data: a data folder.
+        socket: the folder of its socket.
+        log: where to say what was ended.
     """
     for number, seconds in STEPS:
         left = _working_on(data)
@@ -33,7 +38,8 @@ async def clear(data: Path, log: Log) -> None:
         deadline = time.monotonic() + seconds
         while _working_on(data) and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
-    (data / "postmaster.pid").unlink(missing_ok=True)
+    for path in (data / "postmaster.pid", *socket.glob(".s.PGSQL.*")):
+        path.unlink(missing_ok=True)
 
 
 def pid_file(data: Path) -> list[str]:

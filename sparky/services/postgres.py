@@ -60,7 +60,7 @@ class Postgres:
             self._say("making the database")
             await cluster.make(files, self._log)
         cluster.check_version(files)
-        await orphans.clear(files.data, self._log)
+        await orphans.clear(files.data, files.socket, self._log)
         self._say("starting Postgres")
         settings = SETTINGS | {"unix_socket_directories": str(files.socket)}
         flags = [flag for key, value in settings.items() for flag in ("-c", f"{key}={value}")]

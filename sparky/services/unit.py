@@ -37,7 +37,7 @@ class Unit(Generic[S]):
 
     def __init__(self, service: S) -> None:
         self.service = service
-        self._up: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._up = _future()
         self._task = asyncio.create_task(self._run())
         self._task.add_done_callback(self._ended)
 
@@ -66,7 +66,9 @@ class Unit(Generic[S]):
             for _ in range(RESTARTS):
                 status = await child.wait()
                 log.error("%s ended with status %s; starting it again", self.service.name, status)
+                self._up = _future()  # who asks now waits for the new start
                 child = await self.service.start()
+                self._up.set_result(None)
             status = await child.wait()
             log.error("%s ended with status %s; given up", self.service.name, status)
         finally:
@@ -81,6 +83,10 @@ class Unit(Generic[S]):
         if not self._up.done():
             self._up.set_exception(_for_people(self.service.name, error))
             self._up.exception()  # somebody may have waited for it, or nobody
+
+
+def _future() -> asyncio.Future[None]:
+    return asyncio.get_running_loop().create_future()
 
 
 def _for_people(name: str, error: BaseException) -> ServiceError:
