@@ -93,8 +93,7 @@ def run(arguments: Sequence[str]) -> int:
     except TyperException as error:
         # A command group without a command has shown its help, and says nothing more.
         if error.format_message():
-            context = getattr(error, "ctx", None)
-            path = context.command_path if context else "sparky"
+            path = getattr(getattr(error, "ctx", None), "command_path", "sparky")
             output.problem(error.format_message(), f"`{path} --help` tells what there is.")
         return Code.USAGE
     except (KeyboardInterrupt, typer.Abort):

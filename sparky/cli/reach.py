@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from sparky import wiring
 from sparky.cli.findings import Finding, fail, failed, ok, warn
@@ -86,6 +88,7 @@ def broker(settings: Settings) -> Finding:
             for_client(url),
             socket_timeout=PATIENCE_SECONDS,
             socket_connect_timeout=PATIENCE_SECONDS,
+            retry=Retry(NoBackoff(), retries=0),
         )
         with closing(client):
             client.ping()
@@ -97,10 +100,10 @@ def broker(settings: Settings) -> Finding:
         return fail("broker", f"{place(url)} refuses our user or password", remedy)
     except redis.exceptions.RedisError as error:
         return fail("broker", f"{place(url)} does not answer: {type(error).__name__}", remedy)
-    return _version_of_broker(place(url), info)
+    return version_of_broker(place(url), info)
 
 
-def _version_of_broker(where: str, info: dict[str, object]) -> Finding:
+def version_of_broker(where: str, info: Mapping[str, object]) -> Finding:
     if "valkey_version" in info:
         return ok("broker", f"Valkey {info['valkey_version']} at {where}")
     version = str(info.get("redis_version", ""))
@@ -108,8 +111,9 @@ def _version_of_broker(where: str, info: dict[str, object]) -> Finding:
     if len(numbers) < 3:
         return ok("broker", f"answers at {where}; its version is not told")
     series = (numbers[0], numbers[1])
-    safe = numbers[2] >= SAFE_REDIS.get(series, 0) if series >= min(SAFE_REDIS) else False
-    if not safe:
+    first_safe = SAFE_REDIS.get(series)
+    old = series < max(SAFE_REDIS) if first_safe is None else numbers[2] < first_safe
+    if old:
         return warn(
             "broker",
             f"Redis {version} at {where} has a known hole (CVE-2025-49844)",

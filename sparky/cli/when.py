@@ -63,9 +63,9 @@ def midnight(at: datetime) -> datetime:
 
 def _named(word: str, present: datetime) -> datetime | None:
     today = midnight(present)
-    fixed = {"now": present, "today": today, "yesterday": today - timedelta(days=1)}
-    if word in fixed:
-        return fixed[word]
+    if word == "now":
+        return present
+    word = {"today": "0d", "yesterday": "1d"}.get(word, word)
     match = _AGO.fullmatch(word)
     if not match:
         return None
