@@ -1,0 +1,259 @@
+"""Takes secrets out of text before an engine, a log or a row sees it.
+
+The rules are data: `redact_ported.toml` (from betterleaks, origin and licence in its head) and
+`redact_rules.toml` (Sparky's own). A rule is tried only on a text that holds one of its keywords.
+A secret goes whole, to the edges of the word it stands in, and leaves a mark such as
+`[redacted:github-pat]`. What comes out holds nothing more to take out.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import string
+import tomllib
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from sparky.model import Activity
+
+ASSIGNMENT = (
+    r"""(?i:{name})[ \t\w.-]{{0,20}}+[\s'"]{{0,3}}+"""
+    r"""(?:=|>|:{{1,3}}=|\|\||:|=>|\?=|,)[\x60'"\s=]{{0,5}}+({value})(?![\w-])"""
+)
+"""What a rule with a `name` and a `value` looks for. Possessive, so that it never backtracks far."""
+
+PASSES = 5
+"""A text that still yields secrets after so many passes is hostile, and goes whole."""
+
+MARK = re.compile(r"(\[redacted:[a-z0-9-]+\])")
+WORD = frozenset(string.ascii_letters + string.digits + "_")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one kind of secret looks like."""
+
+    id: str
+    pattern: str
+    """Its first group that took part is the secret; without a group, the whole match."""
+    keywords: tuple[str, ...]
+    """In lower case; a text without any of them cannot match."""
+    entropy: float = 0.0
+    """Bits a character that the secret must exceed."""
+    digit: bool = False
+    """Whether the secret must hold a digit."""
+    mixed: bool = False
+    """Whether the secret must hold a digit, or letters of both cases behind its first."""
+    guess: bool = False
+    """Whether only its place speaks for it, so that it must not look plain."""
+    words: bool = False
+    """Whether a guess may be a plain word, for a password often is."""
+
+    def accepts(self, secret: str) -> bool:
+        """Whether a match of the pattern is a secret."""
+        digit = any(character in "0123456789" for character in secret)
+        if self.digit and not digit:
+            return False
+        if self.mixed and not digit and (secret[1:].islower() or secret[1:].isupper()):
+            return False
+        if self.guess and (_placeholder(secret) if self.words else _plain(secret)):
+            return False
+        return _entropy(secret) > self.entropy
+
+
+def redact(text: str) -> tuple[str, int]:
+    """The text without secrets, and how many were taken out; redacting twice changes nothing."""
+    total = 0
+    for _ in range(PASSES):
+        # Marks stay as they are, ours or somebody's, and keep their neighbours apart.
+        pieces = [_taken_out(piece) for piece in MARK.split(text)]
+        count = sum(count for _, count in pieces)
+        if count == 0:
+            return text, total
+        total += count
+        text = "".join(piece for piece, _ in pieces)
+    return "[redacted:text]", total
+
+
+def _taken_out(text: str) -> tuple[str, int]:
+    """One pass over a text without marks, or over a mark."""
+    spans = [] if MARK.fullmatch(text) else _spans(text)
+    kept, at = [], 0
+    for start, end, rule in spans:
+        kept += [text[at:start], f"[redacted:{rules()[rule].id}]"]
+        at = end
+    return "".join(kept) + text[at:], len(spans)
+
+
+def clean(activity: Activity) -> Activity:
+    """The activity with its title, body, file names and labels redacted, and the count added."""
+    taken = 0
+
+    def safe(text: str) -> str:
+        nonlocal taken
+        text, count = redact(text)
+        taken += count
+        return text
+
+    return replace(
+        activity,
+        title=safe(activity.title),
+        body=safe(activity.body),
+        labels=tuple(safe(label) for label in activity.labels),
+        files=tuple(
+            replace(
+                file,
+                path=safe(file.path),
+                renamed_from=safe(file.renamed_from) if file.renamed_from else file.renamed_from,
+            )
+            for file in activity.files
+        ),
+        redacted=activity.redacted + taken,
+    )
+
+
+SECRET_PARAMETER = re.compile(
+    r"(?i)(?:^|[_-])(?:token|key|api-?key|sig|signature|auth|authorization|password|passwd|pwd"
+    r"|secret|credentials?|session|jwt|code)$"
+)
+
+
+def scrub_url(url: str) -> str:
+    """The URL without user, password and secret parameters.
+
+    The user of ssh stays (`ssh://git@host/…`, `git@host:…`): it is needed and no secret. What
+    cannot be read as a URL is redacted as text.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return redact(re.sub(r"//[^/?#\s]*@", "//", url))[0]
+    if not parts.netloc:
+        return redact(url)[0]
+    user, _, host = parts.netloc.rpartition("@")
+    if user and "ssh" in parts.scheme:
+        host = f"{user.partition(':')[0]}@{host}"
+    query = [
+        (name, value)
+        for name, value in parse_qsl(parts.query, keep_blank_values=True)
+        if not SECRET_PARAMETER.search(name)
+    ]
+    return redact(urlunsplit(parts._replace(netloc=host, query=urlencode(query))))[0]
+
+
+@cache
+def rules() -> tuple[Rule, ...]:
+    """All rules; where two find the same secret, the mark names the earlier one."""
+    return tuple(
+        _rule(entry)
+        for name in ("redact_ported.toml", "redact_rules.toml")
+        for entry in _data(name)["rule"]
+    )
+
+
+def _data(name: str) -> dict[str, Any]:
+    return tomllib.loads(files("sparky").joinpath(name).read_text("utf-8"))
+
+
+def _rule(entry: dict[str, Any]) -> Rule:
+    fields = {key: value for key, value in entry.items() if key not in ("name", "value")}
+    if "name" in entry:
+        fields["pattern"] = ASSIGNMENT.format(name=entry["name"], value=entry["value"])
+    return Rule(**(fields | {"keywords": tuple(entry["keywords"])}))
+
+
+@cache
+def _prefilter() -> tuple[re.Pattern[str], dict[str, tuple[int, ...]]]:
+    """A pattern that finds every keyword in one scan, and the rules (by number) that each calls.
+
+    A keyword that begins with a shorter one is found as the shorter one, and so calls its rules.
+    """
+    keywords = {keyword for rule in rules() for keyword in rule.keywords}
+    called = {
+        keyword: tuple(
+            number
+            for number, rule in enumerate(rules())
+            if any(longer.startswith(keyword) for longer in rule.keywords)
+        )
+        for keyword in keywords
+    }
+    # The lookahead consumes nothing, so that keywords that overlap are all found.
+    return re.compile(f"(?=({_any_of_words(keywords)}))"), called
+
+
+def _any_of_words(words: Collection[str]) -> str:
+    """A pattern for any of the words that tries each first letter once: a tree, not a list."""
+    if "" in words:
+        return ""
+    tails: dict[str, set[str]] = {}
+    for word in words:
+        tails.setdefault(word[0], set()).add(word[1:])
+    return f"(?:{'|'.join(re.escape(a) + _any_of_words(b) for a, b in sorted(tails.items()))})"
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.ASCII)
+
+
+@cache
+def _any_of(name: str) -> re.Pattern[str]:
+    lines = _data("redact_rules.toml")[name]
+    return re.compile("|".join(f"(?:{line})" for line in lines), re.ASCII)
+
+
+def _placeholder(secret: str) -> bool:
+    return _any_of("placeholders").fullmatch(secret) is not None
+
+
+def _plain(secret: str) -> bool:
+    return _placeholder(secret) or _any_of("plain").fullmatch(secret) is not None
+
+
+def _entropy(text: str) -> float:
+    """Shannon entropy in bits a character."""
+    size = len(text)
+    return -sum(n / size * math.log2(n / size) for n in Counter(text).values())
+
+
+def _matches(text: str) -> Iterator[tuple[int, int, int]]:
+    """Start, end and rule (by number) of every secret, in no order; they may overlap."""
+    pattern, called = _prefilter()
+    keywords = set(pattern.findall(text.lower()))
+    for number in {number for keyword in keywords for number in called[keyword]}:
+        rule, at = rules()[number], 0
+        while match := _compiled(rule.pattern).search(text, at):
+            start, end = match.span(match.lastindex or 0)
+            if rule.accepts(text[start:end]):
+                yield start, end, number
+                at = match.end()
+            else:
+                # What was taken for a value may be the next one's name.
+                at = max(start, match.start() + 1)
+
+
+def _spans(text: str) -> list[tuple[int, int, int]]:
+    """Start, end and rule of every secret, in order and apart, each to the edges of its word."""
+    spans: list[tuple[int, int, int]] = []
+    for begin, end, rule in sorted(_matches(text)):
+        last = spans[-1] if spans else (0, 0, 0)
+        if begin < last[1]:
+            spans[-1] = (last[0], _end_of_word(text, max(end, last[1])), min(rule, last[2]))
+        else:
+            start = begin
+            while start > last[1] and text[start - 1] in WORD:
+                start -= 1
+            spans.append((start, _end_of_word(text, end), rule))
+    return spans
+
+
+def _end_of_word(text: str, at: int) -> int:
+    while at < len(text) and text[at] in WORD:
+        at += 1
+    return at
