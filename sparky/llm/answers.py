@@ -14,7 +14,7 @@ from sparky.llm.tokens import Estimator
 from sparky.ports import Answer, Prompt
 
 _OPEN, _CLOSE = "<think>", "</think>"
-_CHANNEL = re.compile(r"<\|channel\|>final(?:\s+\w+)?<\|message\|>")
+_CHANNEL = re.compile(r"<\|channel\|>final(?:\s*<\|constrain\|>\w+|\s+\w+)?<\|message\|>")
 _CHANNEL_END = re.compile(r"<\|(?:return|end|start|call)\|>.*\Z", re.DOTALL)
 _LEAK = re.compile(r"\A\s*analysis.*?assistantfinal", re.DOTALL)
 
@@ -73,6 +73,8 @@ class Draft:
 def without_reasoning(text: str) -> str:
     """The answer alone; empty if there is only reasoning."""
     text = text.strip()
+    if text.startswith(("{", "[")):  # JSON that may well speak of such marks
+        return text
     if final := _CHANNEL.search(text):
         return _CHANNEL_END.sub("", text[final.end() :]).strip()
     if "<|channel|>" in text[:64]:
@@ -81,8 +83,5 @@ def without_reasoning(text: str) -> str:
         return text[leak.end() :].strip()
     if text.startswith(_OPEN):
         return text.partition(_CLOSE)[2].strip()
-    # Some templates open the tag in the prompt, so that only its end is in the answer. JSON that
-    # speaks of the tag is left alone.
-    if _CLOSE in text and not text.startswith(("{", "[")):
-        return text.partition(_CLOSE)[2].strip()
-    return text
+    # Some templates open the tag in the prompt, so that only its end is in the answer.
+    return text.partition(_CLOSE)[2].strip() if _CLOSE in text else text

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Unpack
 
-from sparky.errors import EngineError
+from sparky.errors import EngineError, Transient
 from sparky.llm.answers import Draft
 from sparky.llm.backend import HttpBackend, Options, messages
 from sparky.llm.template import ChatTemplate
@@ -48,12 +48,14 @@ class TritonBackend(HttpBackend):
 
     def _probe(self) -> Engine:
         ready = self._wire.ask("GET", "/v2/health/ready")
-        self._wire.expect(ready)
         if ready.status == 404:
             raise EngineError(
                 f"the server at {self._wire.url} is not Triton",
                 remedy="Check SPARKY_LLM_URL and SPARKY_LLM_KIND (openai, ollama or triton)",
             )
+        if ready.status == 400:  # its way to say so
+            raise Transient(f"the engine at {self._wire.url} is not ready yet")
+        self._wire.expect(ready)
         index = self._wire.ask("POST", "/v2/repository/index", {"ready": True})
         self._wire.expect(index)
         configs = {name: self._config(name) for name in _names(index.body)}

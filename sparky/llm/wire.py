@@ -302,8 +302,10 @@ class Wire:
             _DEADLINE.reset(token)
 
     def _unreachable(self, error: httpcore.ConnectError) -> SparkyError:
-        cause = error.__cause__ or error
-        if isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError):
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, ssl.SSLError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is not None and not isinstance(cause, ssl.SSLEOFError):
             return EngineError(
                 f"no trusted TLS connection to the engine at {self.url}"
                 f" ({getattr(cause, 'verify_message', '') or cause.reason or cause})",
