@@ -91,7 +91,7 @@ def _tell(finding: Finding) -> None:
         Text.assemble(
             (f"{finding.health.value:<4} ", STYLES[finding.health]),
             (f"{finding.part}: ", "bold"),
-            output.plain(finding.what),
-            (f"\n     {output.plain(finding.remedy)}" if finding.remedy else "", "dim"),
+            output.harmless(finding.what),
+            (f"\n     {output.harmless(finding.remedy)}" if finding.remedy else "", "dim"),
         )
     )

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -28,7 +28,7 @@ _CONTROL: Final = re.compile(
 )
 
 
-def plain(text: str) -> str:
+def harmless(text: str) -> str:
     """The text without what a terminal would obey instead of show."""
     return _CONTROL.sub("", text)
 
@@ -42,8 +42,9 @@ def stderr() -> Console:
     """The console for progress, errors and hints; in a file, lines are never broken."""
     from rich.console import Console
 
-    width = None if sys.stderr.isatty() else 100_000
-    return Console(stderr=True, highlight=False, emoji=False, markup=False, width=width)
+    return Console(
+        stderr=True, highlight=False, emoji=False, markup=False, width=_width(sys.stderr)
+    )
 
 
 def write(text: str) -> None:
@@ -56,10 +57,10 @@ def write(text: str) -> None:
 
 
 def show(*what: RenderableType) -> None:
-    """Write a result to stdout as rich draws it: with colours only in a terminal."""
+    """Write a result to stdout as rich draws it: with colours and broken lines in a terminal."""
     from rich.console import Console
 
-    console = Console(highlight=False, emoji=False, markup=False)
+    console = Console(highlight=False, emoji=False, markup=False, width=_width(sys.stdout))
     with console.capture() as drawn:
         console.print(*what)
     write(drawn.get())
@@ -74,14 +75,14 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Write rows to stdout: as a table in a terminal, else a line a row with tabs in between."""
     if not sys.stdout.isatty():
         for row in rows:
-            write("\t".join(" ".join(plain(cell).split()) for cell in row))
+            write("\t".join(" ".join(harmless(cell).split()) for cell in row))
         return
     from rich.table import Table
     from rich.text import Text
 
     drawn = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        drawn.add_row(*(Text(plain(cell)) for cell in row))
+        drawn.add_row(*(Text(harmless(cell)) for cell in row))
     show(drawn)
 
 
@@ -99,9 +100,9 @@ def digests(found: Sequence[Digest], form: str, as_text: Callable[[Digest], str]
         elif form == "md" and sys.stdout.isatty():
             from rich.markdown import Markdown
 
-            show(Markdown(plain(text)))
+            show(Markdown(harmless(text)))
         else:
-            write(plain(text))
+            write(harmless(text))
 
 
 def problem(message: str, remedy: str = "") -> None:
@@ -109,14 +110,14 @@ def problem(message: str, remedy: str = "") -> None:
     from rich.text import Text
 
     console = stderr()
-    console.print(Text.assemble(("error: ", "bold red"), plain(message)))
+    console.print(Text.assemble(("error: ", "bold red"), harmless(message)))
     if remedy:
-        console.print(Text.assemble(("hint: ", "bold"), plain(remedy)))
+        console.print(Text.assemble(("hint: ", "bold"), harmless(remedy)))
 
 
 def say(text: str) -> None:
     """Tell something on stderr."""
-    stderr().print(plain(text))
+    stderr().print(harmless(text))
 
 
 class Waiting:
@@ -132,7 +133,7 @@ class Waiting:
             if self._status is None:
                 self._status = self._console.status("")
                 self._status.start()
-            self._status.update(plain(text))
+            self._status.update(harmless(text))
 
     def stop(self) -> None:
         """Leave the terminal to others."""
@@ -145,6 +146,11 @@ class Waiting:
 
     def __exit__(self, *error: object) -> None:
         self.stop()
+
+
+def _width(stream: TextIO) -> int | None:
+    """The width to break lines at: the terminal's, or none to speak of."""
+    return None if stream.isatty() else 100_000
 
 
 def _leave_quietly() -> NoReturn:

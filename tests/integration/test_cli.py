@@ -239,6 +239,18 @@ class TestDoctor:
         assert finding["health"] == "fail"
         assert "`sparky db upgrade`" in finding["remedy"]
 
+    def test_the_embedded_engine_is_started_and_writes(
+        self, sparky: Sparky, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SPARKY_CACHE_DIR", str(Path.home() / ".cache/sparky"))
+        monkeypatch.setenv("SPARKY_LLM_MODEL", "smollm2-135m-instruct")
+        outcome = sparky("doctor", "--engine")
+        lines = {line[5:].partition(":")[0]: line for line in outcome.out.splitlines()}
+        assert lines["weights"].endswith("with the right hash")
+        assert lines["engine"].startswith("ok   engine: llama.cpp with smollm2-135m-instruct, ")
+        assert lines["writing"].startswith("ok   writing: ")
+        assert outcome.code == 0
+
     def test_what_is_not_configured_is_started_checked_and_stopped(
         self, sparky: Sparky, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:

@@ -17,12 +17,12 @@ COMMANDS = "\x1b[2J\x9b2J\x07\x08\r\u202e\u2066\udcff"
 
 def test_text_for_a_terminal_keeps_its_words_lines_and_signs() -> None:
     text = "Füge zwei Zeilen 🎉 hinzu:\n\t— eins\n"
-    assert output.plain(text) == text
+    assert output.harmless(text) == text
 
 
 @given(st.text(st.characters(categories=["C", "L", "Zs"])))
 def test_no_control_character_but_tab_and_newline_gets_through(text: str) -> None:
-    shown = output.plain(text)
+    shown = output.harmless(text)
     assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in shown if c not in "\t\n")
     assert not set(shown) & set(
         "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -34,7 +34,7 @@ def test_harmless_json_says_the_same_as_json(value: dict[str, str]) -> None:
     text = json.dumps(value, indent=2, ensure_ascii=False)
     harmless = output.harmless_json(text)
     assert json.loads(harmless) == value
-    assert output.plain(harmless) == harmless
+    assert output.harmless(harmless) == harmless
 
 
 def test_a_table_that_is_not_in_a_terminal_is_a_line_a_row(
@@ -50,7 +50,7 @@ def test_a_digest_cannot_command_the_terminal(
 ) -> None:
     output.digests([factories.digest()], form, lambda digest: f"“{COMMANDS}”")
     out = capsys.readouterr().out
-    assert out == output.plain(out)
+    assert out == output.harmless(out)
     assert out.startswith("“")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from sparky.cli import reach
 from sparky.cli.findings import Finding, Health
 from sparky.settings import Settings
+from tests.engines.vllm import Vllm
 
 SECRET = "s3cr3t-of-the-house"
 
@@ -132,3 +134,46 @@ class TestNothingAnswers:
             assert finding.remedy
             assert str(port) in finding.what
             assert SECRET not in repr(finding)
+
+
+class TestEngine:
+    @pytest.fixture
+    def engine(self) -> Iterator[Vllm]:
+        with Vllm() as server:
+            yield server
+
+    @pytest.fixture
+    def reached(self, settings: Settings, engine: Vllm) -> Settings:
+        return settings.with_changes(llm_kind="openai", llm_url=engine.url)
+
+    def test_one_that_answers_is_named_with_model_and_context(
+        self, reached: Settings, engine: Vllm
+    ) -> None:
+        findings = found(reached)
+        assert findings["engine"].health is Health.OK
+        assert f"vllm with {engine.model}, 512 tokens of context" in findings["engine"].what
+        assert "writing" not in findings
+
+    def test_it_writes_when_asked_to(self, reached: Settings) -> None:
+        finding = found(reached, engine=True)["writing"]
+        assert finding.health is Health.OK
+        assert " tokens in " in finding.what
+
+    def test_a_model_that_rambles_is_told(self, reached: Settings, engine: Vllm) -> None:
+        engine.script.text = "well, well"
+        engine.script.finish = "length"
+        finding = found(reached, engine=True)["writing"]
+        assert finding.health is Health.WARN
+        assert "will not write well" in finding.remedy
+
+    def test_a_wrong_key_fails_and_is_not_shown(self, reached: Settings, engine: Vllm) -> None:
+        engine.key = "another"
+        finding = found(reached.with_changes(llm_api_key=SECRET))["engine"]
+        assert finding.health is Health.FAIL
+        assert "SPARKY_LLM_API_KEY" in finding.remedy
+        assert SECRET not in repr(finding)
+
+    def test_a_model_that_is_not_served_fails(self, reached: Settings) -> None:
+        finding = found(reached.with_changes(llm_model="no-such-model"))["engine"]
+        assert finding.health is Health.FAIL
+        assert "no-such-model" in finding.what
