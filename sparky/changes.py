@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sparky import mentions, paths, vocabulary, words
-from sparky.model import Activity, Change, Kind
+from sparky.model import Activity, Change, Kind, Role
 from sparky.paths import Sort
 
 Verdict = tuple[Change, str]
@@ -116,6 +116,9 @@ def _dependency(seen: _Seen) -> Verdict | None:
         return None
     if bumps:
         return Change.DEPENDENCY, f"it names a new version of {bumps[0].name}"
+    authors = [credit.person.name for credit in seen.activity.credits if credit.role is Role.AUTHOR]
+    if found := next(filter(None, map(vocabulary.UPDATERS.search, authors)), None):
+        return Change.DEPENDENCY, f"by {found.group()}"
     if found := vocabulary.DEPENDENCIES.search(seen.text):
         return _says(Change.DEPENDENCY, found)
     if seen.only(Sort.BUILD, Sort.LOCK) and seen.mostly(Sort.LOCK):

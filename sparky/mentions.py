@@ -15,7 +15,10 @@ _RANGE = rf"[\^~=<>!]{{0,3}} ?{_LOOSE}(?:, ?[\^~=<>!]{{1,3}} ?{_LOOSE})*"
 _NAME = r"(?P<name>@?[A-Za-z][\w.-]*(?:/[\w.-]+)*)"
 _OLD, _NEW = rf"(?P<old>{_RANGE})", rf"(?P<new>{_RANGE})"
 _UPDATE = r"\b(?:bump(?:s|ed|ing)?|(?:up|down)grade[sd]?|(?:up|down)grading|update[sd]?|updating)"
-_WHAT = rf"(?:the )?(?:(?:dependency|module|crate|package|submodule|action) )?`?{_NAME}`?(?: require\w+)?"
+_WHAT = (
+    r"(?:the )?(?:(?:dependency|module|crate|package|submodule|action) )?"
+    rf"(?:https?://)?`?{_NAME}`?(?: (?:require\w+|action|digest|docker tag|monorepo|orb))?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ def _all(*patterns: str) -> tuple[re.Pattern[str], ...]:
 _FROM_TO = _all(rf"{_UPDATE} {_WHAT} from {_OLD} to {_NEW}")
 _LISTS = _all(
     # Dependabot: a line each for the updates of a group.
-    rf"^\s*(?:Updates|Bumps) [\[`]?{_NAME}(?:`|\]\([^)\s]*\))? from {_OLD} to {_NEW}",
+    rf"^\s*(?:Updates|Bumps) [\[`]?(?:https?://)?{_NAME}(?:`|\]\([^)\s]*\))? from {_OLD} to {_NEW}",
     # pre-commit.ci: [github.com/psf/black: 25.1.0 → 25.9.0](…)
     rf"\[(?:[\w-]+\.)+[a-z]+/{_NAME}: {_OLD} (?:→|->) {_NEW}\]",
     # Renovate: a table's rows.

@@ -204,7 +204,8 @@ def _join(entries: list[Bump], bump: Bump) -> None:
     for index, known in enumerate(entries):
         if known == bump:
             return
-        if known.name == bump.name and known.new and known.new == bump.old:
+        step = known.name == bump.name and known.new and bump.old
+        if step and known.new.lstrip("v") == bump.old.lstrip("v"):
             entries[index] = replace(known, new=bump.new)
             return
     entries.append(bump)

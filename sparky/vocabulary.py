@@ -101,6 +101,11 @@ DEPENDENCIES = _any(
     r"^(?:also )?(?:bump|upgrade)(?:s|ed)? (?!msrv|minimum|version)[@\w./-]+$",
 )
 
+UPDATERS = _any(
+    r"\b(?:dependabot|renovate|pyup|greenkeeper|pre-commit-ci|snyk|scala-steward|depfu)\b"
+)
+"""Names of bots that update dependencies and do nothing else."""
+
 BUMPED = _any(r"^bump (?:[\w-]+ )?versions?[.!]?$")
 """A title that names no version; a release only where a changelog is touched."""
 
