@@ -44,6 +44,10 @@ class Log:
         record = logging.LogRecord("child", logging.INFO, "", 0, text, None, None)
         self._handler.handle(record)
 
+    def close(self) -> None:
+        """Close the file; the next line would open it again."""
+        self._handler.close()
+
     async def drain(self, stream: asyncio.StreamReader) -> None:
         """Copy `stream` until it ends; lines that are too long are cut."""
         while True:

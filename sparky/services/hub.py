@@ -66,8 +66,9 @@ class Hub:
             if length != total or start not in (0, have):
                 raise Transient(f"{url} is not the file of {total} bytes that is expected")
             with into.open("r+b" if have else "wb") as file:
-                file.seek(start)
-                file.truncate()
+                if have:
+                    file.seek(start)
+                    file.truncate()
                 for block in response.iter_bytes(1 << 20):
                     start += len(block)
                     if start > total:
