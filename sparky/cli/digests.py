@@ -67,19 +67,30 @@ def show(
         int | None, typer.Option(min=1, help="Which revision. [default: the latest]")
     ] = None,
     form: FormOption = Form.MD,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Print what proves each point instead.")
+    ] = False,
 ) -> None:
     """Print a repository's latest digest."""
     from sparky import render
+    from sparky.cli.explain import cites, explanation
 
+    if explain and form is not Form.MD:
+        raise UsageError("--explain has no format", remedy="Leave out --format")
     with opening.wired() as parts:
         found = known(parts.store, repo)
         digest = parts.store.digest(found.id, revision=revision)
-    if digest is None:
-        which = f" of revision {revision}" if revision else ""
-        raise UsageError(
-            f"there is no digest{which} of {found.name}",
-            remedy=f"`sparky digests list {found.name}` lists them.",
-        )
+        if digest is None:
+            which = f" of revision {revision}" if revision else ""
+            raise UsageError(
+                f"there is no digest{which} of {found.name}",
+                remedy=f"`sparky digests list {found.name}` lists them.",
+            )
+        proof = parts.store.members(found.id, cites(digest)) if explain else ()
+    if explain:
+        known_by_key = {activity.key: activity for activity in proof}
+        output.write(output.harmless(explanation(digest, known_by_key)))
+        return
     renderers = {
         Form.MD: render.as_markdown,
         Form.JSON: render.as_json,

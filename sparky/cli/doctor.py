@@ -93,5 +93,6 @@ def _tell(finding: Finding) -> None:
             (f"{finding.part}: ", "bold"),
             output.harmless(finding.what),
             (f"\n     {output.harmless(finding.remedy)}" if finding.remedy else "", "dim"),
-        )
+        ),
+        wrap=False,
     )

@@ -56,13 +56,17 @@ def write(text: str) -> None:
         _leave_quietly()
 
 
-def show(*what: RenderableType) -> None:
-    """Write a result to stdout as rich draws it: with colours and broken lines in a terminal."""
+def show(what: RenderableType, *, wrap: bool = True) -> None:
+    """Write a result to stdout as rich draws it: with colours and broken lines in a terminal.
+
+    Args:
+        wrap: whether lines are broken between words; else the terminal breaks them anywhere.
+    """
     from rich.console import Console
 
     console = Console(highlight=False, emoji=False, markup=False, width=_width(sys.stdout))
     with console.capture() as drawn:
-        console.print(*what)
+        console.print(what, soft_wrap=not wrap)
     write(drawn.get())
 
 

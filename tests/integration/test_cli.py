@@ -171,6 +171,15 @@ class TestDigests:
         assert "The fuel gauge is right again." in markdown
         assert "<h1" in html
 
+    def test_a_digest_is_explained_by_the_activities_that_it_cites(
+        self, sparky: Sparky, store: Gateway
+    ) -> None:
+        digest = factories.digest()
+        store.replace_activities(digest.repo.id, digest.window, iter([factories.commit(1)]))
+        outcome = sparky("digests", "show", "acme/rocket", "--explain")
+        assert f"  commit {factories.oid(1)[:12]}: {factories.commit(1).title}\n" in outcome.out
+        assert sparky("digests", "show", "acme/rocket", "--explain", "-f", "json").code == 2
+
     def test_a_revision_that_is_not_there_is_told(self, sparky: Sparky) -> None:
         outcome = sparky("digests", "show", "acme/rocket", "--revision", "9")
         assert outcome.code == 2
