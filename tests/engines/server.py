@@ -114,6 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
     owner: StandIn
     protocol_version = "HTTP/1.1"
     timeout = 10
+    disable_nagle_algorithm = True  # head and body go out apart, and must not wait for each other
 
     def handle(self) -> None:
         with suppress(ConnectionError):  # the client went away, as it may
