@@ -31,17 +31,19 @@ def upgrade() -> None:
 def downgrade(
     revision: Annotated[str, typer.Argument(help="The schema to go back to; `base` is none.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-) -> None:
+) -> int:
     """Take the database back to an older schema. What does not fit into it is lost."""
     from sparky.store import schema
 
     with opening.database() as url:
         before = schema.current(url)
-        if not yes:
-            _confirm(f"Take the database from schema {before or 'none'} back to {revision}?")
+        if not yes and not _confirmed(before, revision):
+            output.say("nothing was changed")
+            return 1
         schema.downgrade(url, revision)
         after = schema.current(url)
     output.say(f"the database went from schema {before or 'none'} to {after or 'none'}")
+    return 0
 
 
 @app.command()
@@ -54,7 +56,8 @@ def status() -> None:
         schema.check(url)
 
 
-def _confirm(question: str) -> None:
+def _confirmed(before: str | None, revision: str) -> bool:
     if not sys.stdin.isatty():
         raise UsageError("a downgrade loses data", remedy="Give --yes if it is meant")
-    typer.confirm(question, abort=True, err=True)
+    question = f"Take the database from schema {before or 'none'} back to {revision}?"
+    return typer.confirm(question, err=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -218,6 +220,18 @@ class TestDatabase:
         outcome = sparky("db", "downgrade", "base")
         assert outcome.code == 2
         assert "Give --yes if it is meant" in outcome.err
+        assert schema.current(database) == schema.head()
+
+    @pytest.mark.parametrize("answer", ["n", ""])
+    def test_a_downgrade_that_is_not_confirmed_changes_nothing(
+        self, sparky: Sparky, database: str, monkeypatch: pytest.MonkeyPatch, answer: str
+    ) -> None:
+        keyboard = io.StringIO(f"{answer}\n")
+        monkeypatch.setattr(keyboard, "isatty", lambda: True)
+        monkeypatch.setattr(sys, "stdin", keyboard)
+        outcome = sparky("db", "downgrade", "base")
+        assert outcome.code == 1
+        assert outcome.err.endswith("nothing was changed\n")
         assert schema.current(database) == schema.head()
 
     def test_a_revision_that_does_not_exist_is_told(self, sparky: Sparky, database: str) -> None:
