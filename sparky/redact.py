@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from sparky.model import Activity
 
@@ -119,32 +119,36 @@ def clean(activity: Activity) -> Activity:
 
 
 SECRET_PARAMETER = re.compile(
-    r"(?i)(?:^|[_-])(?:token|key|api-?key|sig|signature|auth|authorization|password|passwd|pwd"
-    r"|secret|credentials?|session|jwt|code)$"
+    r"(?i)(?:^|[_.-])(?:(?:access|api|auth|id|private|refresh)?(?:token|key)|sig|signature|auth"
+    r"|authorization|password|passwd|pwd|secret|credentials?|session|jwt|code)$"
 )
 
 
 def scrub_url(url: str) -> str:
-    """The URL without user, password and secret parameters.
+    """The URL without user, password and secret parameters; what is left is redacted as text.
 
-    The user of ssh stays (`ssh://git@host/…`, `git@host:…`): it is needed and no secret. What
-    cannot be read as a URL is redacted as text.
+    The user of ssh stays (`ssh://git@host/…`, `git@host:…`): it is needed, and no secret.
     """
     try:
         parts = urlsplit(url)
     except ValueError:
         return redact(re.sub(r"//[^/?#\s]*@", "//", url))[0]
-    if not parts.netloc:
-        return redact(url)[0]
     user, _, host = parts.netloc.rpartition("@")
     if user and "ssh" in parts.scheme:
         host = f"{user.partition(':')[0]}@{host}"
-    query = [
-        (name, value)
-        for name, value in parse_qsl(parts.query, keep_blank_values=True)
-        if not SECRET_PARAMETER.search(name)
-    ]
-    return redact(urlunsplit(parts._replace(netloc=host, query=urlencode(query))))[0]
+    parts = parts._replace(
+        netloc=host, query=_harmless(parts.query), fragment=_harmless(parts.fragment)
+    )
+    return redact(urlunsplit(parts))[0]
+
+
+def _harmless(parameters: str) -> str:
+    """The parameters of a query or a fragment whose names do not speak of a secret."""
+    return "&".join(
+        parameter
+        for parameter in parameters.split("&")
+        if "=" not in parameter or not SECRET_PARAMETER.search(unquote(parameter.partition("=")[0]))
+    )
 
 
 @cache
@@ -234,8 +238,8 @@ def _matches(text: str) -> Iterator[tuple[int, int, int]]:
                 yield start, end, number
                 at = match.end()
             else:
-                # What was taken for a value may be the next one's name.
-                at = max(start, match.start() + 1)
+                # A short value that is none may be the next one's name: `secret = password = …`.
+                at = start if match.start() < start and end - start < 64 else match.end()
 
 
 def _spans(text: str) -> list[tuple[int, int, int]]:

@@ -87,8 +87,12 @@ def _drawn(tree: Any, draw: random.Random) -> Iterator[str]:  # noqa: C901 - one
                 yield from _drawn(value, draw)
             case "MAX_REPEAT" | "MIN_REPEAT" | "POSSESSIVE_REPEAT":
                 least, most, repeated = value
-                for _ in range(draw.randint(least, min(int(most), least + 24))):
-                    yield from _drawn(repeated, draw)
+                times = draw.randint(least, min(int(most), least + 24))
+                if len(repeated) == 1 and repeated[0][0].name == "IN":
+                    yield from draw.choices(_members(repeated[0][1]), k=times)
+                else:
+                    for _ in range(times):
+                        yield from _drawn(repeated, draw)
             case "ASSERT":
                 yield from _drawn(value[1], draw)
             case "AT" | "ASSERT_NOT":
