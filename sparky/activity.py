@@ -120,7 +120,8 @@ def _breaking(activity: Activity) -> str | None:
     if _FOOTER.search(activity.body):
         return "a BREAKING CHANGE footer"
     for label in activity.labels:
-        bare = vocabulary.LABEL_PREFIX.sub("", label.casefold()).replace(" ", "-")
+        bare = vocabulary.LABEL_PREFIX.sub("", label.casefold())
+        bare = bare.replace(": ", "-").replace(" ", "-")
         if bare in vocabulary.BREAKING_LABELS:
             return f"label {label!r}"
     sorts = {paths.sort(file.path) for file in activity.files}

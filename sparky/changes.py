@@ -139,6 +139,8 @@ def _prefix(seen: _Seen) -> Verdict | None:
     said = seen.subject.change
     if said in (None, Change.OTHER, Change.REVERT, Change.RELEASE):
         return None
+    if said in (Change.FEATURE, Change.FIX) and (found := _paths(seen)):
+        return found  # `fix: …` in a guide mends the guide
     return said, f"prefix or sign for {said}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sparky import mentions, paths, words
@@ -49,11 +49,18 @@ class _Desk:
             if not self.traits[one.key].breaking and not words.is_empty(one.title)
         ]
 
-    def say(self, text: str, section: Section, cites: Iterable[Activity]) -> None:
+    def say(
+        self,
+        text: str,
+        section: Section,
+        cites: Iterable[Activity],
+        *,
+        weigh: Callable[[Iterable[float]], float] = max,
+    ) -> None:
         """Make a point, as significant as the most significant it cites, and take those away."""
         keys = tuple(one.key for one in cites)
-        highest = max(self.traits[key].significance for key in keys)
-        self.points.append(Point(text, section, keys, Origin.RULE, highest))
+        weight = weigh(self.traits[key].significance for key in keys)
+        self.points.append(Point(text, section, keys, Origin.RULE, weight))
         for key in keys:
             del self.left[key]
 
@@ -78,39 +85,42 @@ def _reverts(desk: _Desk) -> None:
         found = mentions.revert(activity.title, activity.body)
         if activity.key not in desk.left or found is None or not found.whole:
             continue
-        targets = tuple(_targets(desk, activity, found))
+        targets = _targets(desk, activity, found)
         title = targets[0].title if targets else found.title
         if not title:
             continue
         again = mentions.revert(title)
-        done = "Reapplied" if again and again.title else "Reverted"
-        text = f"{done}: {_short(again.title if again and again.title else title)}"
+        done, undone = (
+            ("Reapplied", "Reverted and reapplied") if again else ("Reverted", "Made and reverted")
+        )
+        text = _short(again.title if again and again.title else title)
         if len(targets) > 1:
             text += f" and {_count(len(targets) - 1, 'more commit')}"
         if targets:
-            text += " (the change and its revert are both in this window)"
-        section = Section.MAINTENANCE if targets else Section.OTHER
-        desk.say(text, section, (*targets, activity))
+            cites = (*targets, activity)
+            desk.say(f"{undone} in this window: {text}", Section.MAINTENANCE, cites, weigh=min)
+        else:
+            desk.say(f"{done}: {text}", Section.OTHER, (activity,))
 
 
-def _targets(desk: _Desk, activity: Activity, found: mentions.Revert) -> Iterator[Activity]:
+def _targets(desk: _Desk, activity: Activity, revert: mentions.Revert) -> tuple[Activity, ...]:
     """What a revert takes back, as far as it is in the window and not taken back already."""
     earlier = [one for one in desk.left.values() if one.at <= activity.at and one is not activity]
-    if found.oids:
+    if revert.oids:
         named = [
             one
             for one in earlier
-            if one.kind is Kind.COMMIT and any(one.oid.startswith(oid) for oid in found.oids)
+            if one.kind is Kind.COMMIT and any(one.oid.startswith(oid) for oid in revert.oids)
         ]
     else:
-        wanted = words.parse(found.title)
+        wanted = words.parse(revert.title)
         named = [
             one for one in earlier if one.kind is activity.kind and words.parse(one.title) == wanted
         ]
         named = named if len(named) == 1 else []
-    for target in named:
-        yield target
-        yield from (one for one in _merged(desk, target) if one not in named)
+    brought = [one for target in named for one in _merged(desk, target)]
+    found = {one.key: one for one in (*named, *brought) if one is not activity}
+    return tuple(found.values())
 
 
 def _merged(desk: _Desk, merge: Activity) -> list[Activity]:
@@ -188,27 +198,30 @@ def _dependencies(desk: _Desk) -> None:
     updates = desk.plain(Change.DEPENDENCY)
     if not updates:
         return
+    # The same step in two folders of a repository is told once.
+    steps = dict.fromkeys(step for activity in updates for step in _steps(activity))
     entries: list[Bump] = []
-    for activity in updates:
-        bumps = mentions.bumps(activity.title, activity.body)
-        for bump in bumps or (Bump(_short(words.parse(activity.title).text)),):
-            _join(entries, bump)
+    for step in steps:
+        _join(entries, step)
     text = (
         f"{_count(len(entries), 'dependency update')}: {_listed([str(bump) for bump in entries])}"
     )
     desk.say(text, Section.DEPENDENCIES, updates)
 
 
-def _join(entries: list[Bump], bump: Bump) -> None:
+def _steps(activity: Activity) -> tuple[Bump, ...]:
+    bumps = mentions.bumps(activity.title, activity.body)
+    return bumps or (Bump(_short(words.parse(activity.title).text)),)
+
+
+def _join(entries: list[Bump], step: Bump) -> None:
     """Two steps of one dependency are one: 1.0 → 1.1 and 1.1 → 1.2 are 1.0 → 1.2."""
     for index, known in enumerate(entries):
-        if known == bump:
+        follows = known.name == step.name and known.new and step.old
+        if follows and known.new.lstrip("v") == step.old.lstrip("v"):
+            entries[index] = replace(known, new=step.new)
             return
-        step = known.name == bump.name and known.new and bump.old
-        if step and known.new.lstrip("v") == bump.old.lstrip("v"):
-            entries[index] = replace(known, new=bump.new)
-            return
-    entries.append(bump)
+    entries.append(step)
 
 
 def _formatting(desk: _Desk) -> None:
