@@ -11,9 +11,10 @@ from typing import Any, ClassVar, TypedDict, Unpack
 
 from sparky.errors import EngineError, Transient
 from sparky.llm.answers import Draft
+from sparky.llm.deadline import Deadline
 from sparky.llm.faults import SchemaRefused
 from sparky.llm.tokens import Estimator
-from sparky.llm.wire import Deadline, Timeouts, Wire, utcnow
+from sparky.llm.wire import Timeouts, Wire, utcnow
 from sparky.ports import Answer, Clock, Engine, Prompt
 
 DEFAULT_CONTEXT = 8192

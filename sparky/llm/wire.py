@@ -1,9 +1,6 @@
 """One engine server over HTTP: pooled connections, deadlines that hold, and typed errors.
 
-It stands on httpcore, the connection pool beneath httpx, because a call here owns its deadline:
-every connect, write and read gets at most the time that the call has left. httpx fixes a read
-timeout when a body begins, so a server that sends one byte now and then would outlive any total.
-
+It stands on httpcore, the connection pool beneath httpx, because a call here owns its deadline.
 Nothing is followed or guessed: no redirects, no proxies, no cookies, no retries.
 """
 
@@ -14,7 +11,6 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +19,7 @@ from urllib.parse import urlsplit
 import httpcore
 
 from sparky.errors import BadAnswer, EngineError, SparkyError, Transient, UsageError
+from sparky.llm.deadline import Deadline, Network, keeping
 from sparky.llm.faults import fault
 from sparky.ports import Clock
 
@@ -50,85 +47,6 @@ class Timeouts:
     """For one answer, all in all."""
     probe: float = 30.0
     """For a question about the server itself, such as its models or a count of tokens."""
-
-
-class Deadline:
-    """When a call must be over, and until when it may be silent."""
-
-    def __init__(self, total: float, silence: float, now: Callable[[], float]) -> None:
-        self._now = now
-        self._end = now() + total
-        self._silence_ends = now() + silence
-        self.total = total
-        self.silence = silence
-
-    def heard(self, silence: float) -> None:
-        """A token came: from here the server may be silent for `silence` seconds."""
-        self.silence = silence
-        self._silence_ends = self._now() + silence
-
-    def left(self, timeout: float | None, late: type[httpcore.TimeoutException]) -> float:
-        """Seconds that the next operation may take; raises `late` when there are none."""
-        left = min(self._end, self._silence_ends) - self._now()
-        if left <= 0:
-            raise late
-        return left if timeout is None else min(left, timeout)
-
-    def explain(self) -> str:
-        """What ran out, in words."""
-        if self._now() >= self._end:
-            return f"gave no complete answer within {self.total:g} s"
-        return f"was silent for {self.silence:g} s"
-
-
-_DEADLINE: ContextVar[Deadline] = ContextVar("deadline")
-
-
-class _Stream(httpcore.NetworkStream):
-    """A connection whose every operation keeps the deadline of the call in progress."""
-
-    def __init__(self, inner: httpcore.NetworkStream) -> None:
-        self._inner = inner
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        left = _DEADLINE.get().left(timeout, httpcore.ReadTimeout)
-        return self._inner.read(max_bytes, left)
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, _DEADLINE.get().left(timeout, httpcore.WriteTimeout))
-
-    def close(self) -> None:
-        self._inner.close()
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
-        left = _DEADLINE.get().left(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._inner.start_tls(ssl_context, server_hostname, left))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)
-
-
-class _Network(httpcore.NetworkBackend):
-    """Opens connections that keep deadlines."""
-
-    def __init__(self) -> None:
-        self._inner = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        left = _DEADLINE.get().left(timeout, httpcore.ConnectTimeout)
-        return _Stream(self._inner.connect_tcp(host, port, left, local_address, socket_options))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +111,7 @@ class Wire:
         self._headers = tuple(headers.items())
         self._pool = httpcore.ConnectionPool(
             ssl_context=tls or ssl.create_default_context(),
-            network_backend=_Network(),
+            network_backend=Network(),
             max_connections=None,  # whoever calls decides how much is in flight
             keepalive_expiry=KEEP_ALIVE,
         )
@@ -275,15 +193,17 @@ class Wire:
         if body is not None:
             headers += (("Content-Type", "application/json"),)
             content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
-        token = _DEADLINE.set(deadline)
         try:
-            with self._pool.stream(
-                method,
-                self.url + path,
-                headers=headers,
-                content=content,
-                extensions={"timeout": {"connect": self.timeouts.connect}},
-            ) as response:
+            with (
+                keeping(deadline),
+                self._pool.stream(
+                    method,
+                    self.url + path,
+                    headers=headers,
+                    content=content,
+                    extensions={"timeout": {"connect": self.timeouts.connect}},
+                ) as response,
+            ):
                 yield response
         except httpcore.ConnectTimeout as error:
             raise Transient(
@@ -298,8 +218,6 @@ class Wire:
             raise Transient(
                 f"the engine at {self.url} broke the connection off ({_reason(error)})"
             ) from error
-        finally:
-            _DEADLINE.reset(token)
 
     def _unreachable(self, error: httpcore.ConnectError) -> SparkyError:
         cause: BaseException | None = error
