@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from sparky.cli import main
+from sparky.services import remove
 from sparky.store import schema
 from sparky.store.gateway import Gateway
 from tests import factories
@@ -39,8 +40,8 @@ def sparky(
     tmp_path: Path,
     servers: Servers,
     database: str,
-) -> Sparky:
-    """Runs `sparky` with these arguments on an empty database."""
+) -> Iterator[Sparky]:
+    """Runs `sparky` with these arguments on an empty database; removes what that started."""
     for name, value in {
         "SPARKY_CONFIG": "/dev/null",
         "SPARKY_STATE_DIR": str(tmp_path / "state"),
@@ -55,7 +56,8 @@ def sparky(
         captured = capsys.readouterr()
         return Outcome(code, captured.out, captured.err)
 
-    return call
+    yield call
+    remove(tmp_path / "state")
 
 
 @pytest.fixture
