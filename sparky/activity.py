@@ -127,7 +127,7 @@ def _breaking(activity: Activity) -> str | None:
     sorts = {paths.sort(file.path) for file in activity.files}
     if sorts and sorts <= {Sort.DOCUMENTATION, Sort.CHANGELOG, Sort.TESTS, Sort.LOCK}:
         return None
-    found = _BREAKING.search(activity.title)
+    found = _BREAKING.search(words.parse(activity.title).text)
     return f"its title says {found.group()!r}" if found else None
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from sparky.words import parse
+from sparky.words import LONGEST, parse
+
+_LONGEST_BODY = 50_000
 
 _NUMBER = r"v?\d+(?:\.\d+)+(?:[-.+]?[0-9A-Za-z]+)*"
 _VERSION = re.compile(rf"(?<![\w.]){_NUMBER}(?!\w)", re.IGNORECASE)
@@ -65,7 +67,7 @@ _OWN = frozenset(
 def bumps(title: str, body: str = "") -> tuple[Bump, ...]:
     """The dependency updates that the title names, or else the body's list of them, in order."""
     text = parse(title).text
-    for patterns, where in ((_FROM_TO, text), (_LISTS, body), (_TO, text)):
+    for patterns, where in ((_FROM_TO, text), (_LISTS, body[:_LONGEST_BODY]), (_TO, text)):
         found = {
             match["name"]: Bump(
                 match["name"], match.groupdict().get("old") or "", match["new"].strip()
@@ -113,7 +115,7 @@ _TAG = re.compile(
 
 def tag_version(tag: str) -> str:
     """One spelling for tags and titles: `v1.2.3` is `1.2.3`, `globset-0.4.1` is `globset@0.4.1`."""
-    match = _TAG.fullmatch(tag.strip())
+    match = _TAG.fullmatch(tag[:LONGEST].strip())
     if match is None:
         return tag
     version = match["version"].lstrip("vV")
@@ -149,8 +151,8 @@ def revert(title: str, body: str = "") -> Revert | None:
     `revert: learn --edit` is about a command of that name: a prefix counts only before another
     prefix or a quote, or where the body names a commit.
     """
-    text = " ".join(title.split())
-    named = _OIDS.search(body)
+    text = " ".join(title[:LONGEST].split())
+    named = _OIDS.search(body[:_LONGEST_BODY])
     subject = parse(text)
     prefixed = "revert" in subject.areas[:1]
     if prefixed:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from sparky import mentions, paths, words
+from sparky import mentions, paths, plain, words
 from sparky.mentions import Bump
 from sparky.model import Activity, Change, Kind, Omission, Origin, Point, Role, Section, Traits
 
@@ -60,7 +60,8 @@ class _Desk:
         """Make a point, as significant as the most significant it cites, and take those away."""
         keys = tuple(one.key for one in cites)
         weight = weigh(self.traits[key].significance for key in keys)
-        self.points.append(Point(text, section, keys, Origin.RULE, weight))
+        clean = plain.line(text, most=1500)
+        self.points.append(Point(clean, section, keys, Origin.RULE, weight))
         for key in keys:
             del self.left[key]
 
@@ -266,5 +267,5 @@ def _listed(names: Sequence[str], *, shown: int = SHOWN) -> str:
     return f"{', '.join(names[:shown])} and {len(names) - shown} more"
 
 
-def _short(title: str, *, most: int = 100) -> str:
-    return title if len(title) <= most else title[: most - 1].rstrip() + "…"
+def _short(title: str) -> str:
+    return plain.line(title, most=100)

@@ -19,6 +19,10 @@ _PREFIX = re.compile(
 _TRAILING = re.compile(r"\s*\((?:[\w.-]+/[\w.-]+)?#\d+\)\s*$")
 
 
+LONGEST = 500
+"""Characters of a title that are looked at: nobody's words, but the patterns' time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """A title taken apart: `feat(http)!: send two requests (#12)`."""
@@ -35,7 +39,7 @@ class Subject:
 
 def parse(title: str) -> Subject:
     """Take a title apart. A prefix that is no known type (`src/http: …`) is an area only."""
-    text = " ".join(title.split())
+    text = " ".join(title[:LONGEST].split())
     breaking = text.startswith(vocabulary.BREAKING_SIGNS)
     change: Change | None = None
     areas: list[str] = []

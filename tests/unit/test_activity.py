@@ -198,6 +198,14 @@ def test_the_names_and_versions_of_updates(title: str, body: str, updates: list[
     assert [str(bump) for bump in mentions.bumps(title, body)] == updates
 
 
+@pytest.mark.parametrize("part", ["update a ", "bump a from 1.", "1.1.", "(a) ", "revert ", "| a "])
+def test_a_hostile_text_costs_little(part: str) -> None:
+    """A title of a million characters is looked at in part: this ends, and soon."""
+    text = part * (1_000_000 // len(part))
+    found = seen(text, "requirements.txt", body=text)
+    assert found.reasons
+
+
 # Significance
 
 CODE = st.lists(

@@ -372,6 +372,12 @@ def test_shortening_keeps_to_its_length(text: str, most: int) -> None:
     assert short == text if len(text) <= most else short.endswith(plain.CUT)
 
 
+@pytest.mark.parametrize("char", ["\u3164", "\ufe0f", "\U000e0100", "\u034f", "\u200d", "\u00ad"])
+def test_blank_letters_and_selectors_are_taken_out(char: str) -> None:
+    """Signs that no reader sees cannot carry words to an engine."""
+    assert plain.clean(f"a{char}b") == "ab"
+
+
 def test_ordinary_text_is_left_alone() -> None:
     """Letters of every script, code and signs pass as they are."""
     text = "Füge `a < b` hinzu: 値 → x[0], <T>, a | b, emoji 🚀 & (1 > 0)"
