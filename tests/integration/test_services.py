@@ -235,6 +235,8 @@ def test_all_three_answer_and_have_ended_when_the_block_does(
         assert answer["usage"]["completion_tokens"] > 0
         assert answer["model"] == "small"
         assert ask(ends, "/tokenize", content="one two").json()["tokens"]
+        logs = "".join(path.read_text() for path in (state / "logs").iterdir())
+        assert "A number?" not in logs
         pids = family_of(state)
         assert len(pids) > 4
         watch = contextlib.ExitStack()
@@ -315,18 +317,20 @@ def test_another_model_gets_a_server_of_its_own(
 def test_a_killed_client_leaves_nothing_running(
     state: Path, client: Callable[..., Client], fork: bool
 ) -> None:
-    victim = client(BOTH, fork=fork)
+    victim = client(BROKER if fork else BOTH, fork=fork)
     victim.endpoints()
     with watched(family_of(state)) as ended:
         victim.process.kill()
         ended()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "wanted"), [(signal.SIGINT, BOTH), (signal.SIGTERM, BROKER)], ids=["INT", "TERM"]
+)
 def test_a_signal_to_the_clients_group_stops_everything(
-    state: Path, client: Callable[..., Client], number: signal.Signals
+    state: Path, client: Callable[..., Client], number: signal.Signals, wanted: Wanted
 ) -> None:
-    victim = client(BOTH)
+    victim = client(wanted)
     victim.endpoints()
     with watched(family_of(state)) as ended:
         os.killpg(victim.process.pid, number)
@@ -362,14 +366,15 @@ def test_all_killed_at_once_start_again(state: Path, client: Callable[..., Clien
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
 
 
+@pytest.mark.parametrize("victim", ["keeper", "client"])
 def test_a_start_that_is_killed_while_it_makes_the_database_is_made_anew(
-    state: Path, client: Callable[..., Client]
+    state: Path, client: Callable[..., Client], victim: str
 ) -> None:
     first = client(DATABASE)
     assert first.hears() == {"event": "making the database"}
     with watched(family_of(state)) as ended:
         (keeper,) = keeper_of(state)
-        os.kill(keeper, signal.SIGKILL)
+        os.kill(keeper if victim == "keeper" else first.process.pid, signal.SIGKILL)
         ended()
     home = (state / "postgres").resolve()
     assert not (home / "data").exists()
