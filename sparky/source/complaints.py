@@ -92,6 +92,11 @@ _RULES = (
         "Install a newer git",
     ),
     _Rule(
+        ("mismatched algorithms",),
+        "{subject} names its objects by SHA-256, which is not read over the network",
+        "Clone it, and give the clone's path",
+    ),
+    _Rule(
         ("unrecognized argument: --since-as-filter",),
         "git is too old to read {subject}",
         "Install git 2.37 or newer",

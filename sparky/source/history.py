@@ -110,7 +110,9 @@ class History:
         objects = self._path("objects")
         mailmap = self.git.ask("rev-parse", "--quiet", "--verify", self.mailmap)
         wanted = {mailmap.encode()} if mailmap else set()
-        arguments = (*_LOG, *_NAMED, "--no-abbrev", "--format=", *_span(window), self.tip, "--")
+        # Without `--no-mailmap`, git would want the mailmap before anybody has brought it.
+        shown = (*_NAMED, "--no-abbrev", "--no-mailmap", "--format=")
+        arguments = (*_LOG, *shown, *_span(window), self.tip, "--")
         with closing(self.git.stream(*arguments)) as blocks:
             for token in tokens(blocks, self.git.limits.text_bytes):
                 if token.startswith(b":"):

@@ -212,7 +212,7 @@ def _bare(path: str) -> str:
 def _refused(transport: str) -> SourceError:
     return SourceError(
         f"git repositories are not read over {transport}",
-        remedy="Use https, ssh, git or file" + (": try https" if transport == "http://" else ""),
+        remedy="Use https" if transport == "http://" else "Use https, ssh, git or file",
     )
 
 

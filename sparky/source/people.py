@@ -16,9 +16,7 @@ _BOT = re.compile(
     r"|^(?:dependabot|renovate|greenkeeper|github-actions|pyup|mergify|bors|homu)(?:[-_ ]|$)",
     re.IGNORECASE,
 )
-_BOT_MAIL = re.compile(
-    r"\[bot\]@|^(?:\d+\+)?[^@]*[-_+]bot@|^bot@|\bnoreply@dependabot", re.IGNORECASE
-)
+_BOT_MAIL = re.compile(r"\[bot\]@|^(?:[^@]*[-_+])?bot@|^no-?reply@", re.IGNORECASE)
 _LOGIN = re.compile(
     r"(?:\d+\+)?([A-Za-z0-9-]+(?:\[bot\])?)@users\.noreply\.github\.com", re.IGNORECASE
 )
@@ -62,14 +60,9 @@ class People:
         if b"co-authored-by:" in body.lower():
             for name, email in _CO_AUTHOR.findall(body):
                 other = self.mapped(name, email)
-                if other.key != author.key:
+                if not _same(other, author):
                     parts[other.key, Role.CO_AUTHOR] = Credit(other, Role.CO_AUTHOR)
-        if (
-            committer is not author
-            and committer.key != author.key
-            and committer.name != author.name
-            and committer.email not in _FORGE_MAILS
-        ):
+        if not _same(committer, author) and committer.email not in _FORGE_MAILS:
             parts[committer.key, Role.COMMITTER] = Credit(committer, Role.COMMITTER)
         return tuple(parts.values())
 
@@ -96,6 +89,11 @@ def people(git: Git, mailmap: str) -> Iterator[People]:
     look_up = ("-c", f"mailmap.blob={mailmap}", "check-mailmap", "--stdin")
     with git.process(*look_up, given=None) as pipes:
         yield People(pipes, git.subject)
+
+
+def _same(one: Person, other: Person) -> bool:
+    """Many people commit with one address at their desk and with another in the browser."""
+    return one is other or one.key == other.key or one.name == other.name
 
 
 def _remember(
