@@ -33,9 +33,8 @@ def write_history(repo: Path, commits: int) -> None:
         commits: how many; they begin in 2020 and are about twenty minutes apart.
     """
     subprocess.run(["git", "init", "--quiet", "--bare", "-b", "main", repo], check=True)
-    importing = subprocess.Popen(
-        ["git", "-C", repo, "fast-import", "--quiet", "--date-format=raw"], stdin=subprocess.PIPE
-    )
+    fast_import = "git -c core.compression=0 fast-import --quiet --date-format=raw"
+    importing = subprocess.Popen(fast_import.split(), cwd=repo, stdin=subprocess.PIPE)
     assert importing.stdin is not None
     for part in _History(commits).parts():
         importing.stdin.write(part)
@@ -101,14 +100,14 @@ class _History:
             lines = self._files[name]
             at = self._random.randrange(len(lines))
             lines[at : at + self._random.randint(0, 6)] = self._lines(self._random.randint(1, 8))
-            del lines[200:]
+            del lines[120:]
             edits.append(_write(name, lines))
         return edits
 
     def _create(self) -> bytes:
         name = f"{self._random.choice(_FOLDERS)}/{self._word()}_{len(self._names)}.py"
         self._names.append(name)
-        self._files[name] = self._lines(self._random.randint(20, 120))
+        self._files[name] = self._lines(self._random.randint(20, 80))
         return _write(name, self._files[name])
 
     def _move(self) -> bytes:
