@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 import sqlalchemy as sa
 
-from sparky.services import Wanted, attach
+from sparky.services import Wanted, attach, remove
 from sparky.store import schema
 from sparky.store.connection import connect
 from sparky.store.tables import metadata
@@ -32,12 +32,14 @@ class Servers:
 
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
-    wanted = Wanted(postgres=True, valkey=True, llama=None)
-    with attach(tmp_path_factory.mktemp("state"), wanted) as ends:
+    state = tmp_path_factory.mktemp("state")
+    with attach(state, Wanted(postgres=True, valkey=True, llama=None)) as ends:
         assert ends.database_url is not None
         assert ends.broker_url is not None
         schema.upgrade(ends.database_url)
         yield Servers(ends.database_url, ends.broker_url)
+    # As root, Postgres keeps its files outside the folder.
+    remove(state)
 
 
 @pytest.fixture

@@ -35,9 +35,10 @@ the settings in the code by `sparky config docs`; `sparky config show` prints th
 A setting comes from the first of these places that has it:
 
 1. the environment, as `SPARKY_` and its name in capitals; an empty value counts as not set;
-2. the settings file, in TOML: the file that `SPARKY_CONFIG` names, else `sparky.toml` in the
-   folder where Sparky is started, else `$XDG_CONFIG_HOME/sparky/sparky.toml`
-   (`~/.config/sparky/sparky.toml` where that is not set); paths in it count from its folder;
+2. the settings file, in TOML: the file that `SPARKY_CONFIG` names, else
+   `$XDG_CONFIG_HOME/sparky/sparky.toml` (`~/.config/sparky/sparky.toml` where that is not set);
+   paths in it count from its folder. The folder where Sparky is started is not looked at: it may
+   be somebody else's checkout;
 3. the default.
 
 In the file, the part of a name before a `_` may also be a table: `llm_url = "…"` and `url = "…"`
@@ -57,8 +58,7 @@ model = "Qwen/Qwen2.5-Coder-7B-Instruct"
 Giving both forms in one place is an error. Secrets are never shown or logged.
 
 A name that Sparky does not know is an error that suggests the nearest one.
-Names that begin with `SPARKY_TEST_` belong to the tests. The settings file is trusted: start
-Sparky where nobody else can have put a `sparky.toml`, or set `SPARKY_CONFIG=/dev/null`.
+Names that begin with `SPARKY_TEST_` belong to the tests.
 """
 
 

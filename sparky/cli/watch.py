@@ -12,6 +12,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from sparky.cli import output
+from sparky.cli.output import harmless
 from sparky.errors import SparkyError
 from sparky.services.weights import Progress
 from sparky.store.reports import JobProgress
@@ -31,7 +33,7 @@ class Watch:
 
     def event(self, text: str) -> None:
         """A few words on what is happening before there is anything to count."""
-        self._draw(Spinner("dots", Text(f" {text}", style="dim")))
+        self._draw(Spinner("dots", Text(f" {harmless(text)}", style="dim")))
 
     def download(self, progress: Progress) -> None:
         """How far the weights are."""
@@ -50,27 +52,28 @@ class Watch:
             self._since.setdefault(job.job_id, monotonic())
             total = max(job.chunks, 1)
             grid.add_row(
-                Text(job.repo.name, style="bold"),
+                Text(harmless(job.repo.name), style="bold"),
                 Text(stage(job)),
                 ProgressBar(total=total, completed=job.chunks_done if job.chunks else 0, width=20),
                 Text(facts(job), style="dim"),
                 Text(self._left(job), style="dim"),
-                Text(f"waiting: {job.waiting_for}" if job.waiting_for else "", style="yellow"),
+                Text(
+                    harmless(f"waiting: {job.waiting_for}") if job.waiting_for else "",
+                    style="yellow",
+                ),
             )
         self._draw(grid)
 
     def problem(self, error: SparkyError) -> None:
         """Something that went wrong with one repository while others go on."""
         self.stop()
-        self.console.print(Text.assemble(("error: ", "bold red"), error.message))
-        if error.remedy:
-            self.console.print(Text.assemble(("hint: ", "bold"), error.remedy))
+        output.problem(error.message, error.remedy)
 
     def say(self, text: str) -> None:
         """A line to keep."""
         self.stop()
         if not self._quiet:
-            self.console.print(Text(text))
+            self.console.print(Text(harmless(text)))
 
     def cost(self, job: JobProgress) -> None:
         """What a repository's digest took."""

@@ -108,7 +108,7 @@ class Settings(BaseModel):
         "must exist, and `/dev/null` means none.",
         examples=["/etc/sparky/sparky.toml"],
         json_schema_extra={
-            "shown": "./sparky.toml, else $XDG_CONFIG_HOME/sparky/sparky.toml",
+            "shown": "$XDG_CONFIG_HOME/sparky/sparky.toml, if it is there",
             "only": "environment",
         },
     )

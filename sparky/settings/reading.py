@@ -37,7 +37,7 @@ def load(env: Mapping[str, str] | None = None, toml: Path | None = None) -> Sett
     Args:
         env: the environment; the process's own if None.
         toml: the settings file; if None, the one that the environment names, else `sparky.toml`
-            here or in the user's configuration folder.
+            in the user's configuration folder.
 
     Raises:
         UsageError: a key is unknown or its value wrong; one line that names it and the remedy.
@@ -80,8 +80,9 @@ def _settings_file(env: Mapping[str, str], toml: Path | None) -> Path | None:
     base = Path(env.get("XDG_CONFIG_HOME", ""))
     if not base.is_absolute():
         base = Path(env.get("HOME", "/nonexistent")) / ".config"
-    places = (Path("sparky.toml").absolute(), base / "sparky" / "sparky.toml")
-    return next((place for place in places if place.is_file()), None)
+    # Not the working folder: that may be a checkout of somebody who wants our key sent elsewhere.
+    usual = base / "sparky" / "sparky.toml"
+    return usual if usual.is_file() else None
 
 
 def _from_environment(env: Mapping[str, str]) -> Iterator[tuple[str, _Given]]:

@@ -21,7 +21,7 @@ def connect(url: str, *, pool: int = 5) -> sa.Engine:
     """
     try:
         parsed = sa.make_url(url)
-    except exc.ArgumentError:
+    except (exc.ArgumentError, ValueError):
         raise StoreError(
             "the database URL cannot be read",
             remedy="Set SPARKY_DATABASE_URL to postgresql://user:password@host/name",

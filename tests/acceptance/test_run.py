@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,8 @@ from typing import Any
 
 import jsonschema
 import pytest
+
+from sparky.services import remove
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITS = 24
@@ -56,8 +59,10 @@ class Sparky:
 
 
 @pytest.fixture(scope="module")
-def sparky(tmp_path_factory: pytest.TempPathFactory) -> Sparky:
-    return Sparky(tmp_path_factory.mktemp("state"))
+def sparky(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sparky]:
+    made = Sparky(tmp_path_factory.mktemp("state"))
+    yield made
+    remove(made.state)
 
 
 @pytest.fixture(scope="module")

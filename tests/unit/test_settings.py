@@ -90,7 +90,7 @@ class TestSources:
         monkeypatch.chdir(tmp_path)
         assert read({"SPARKY_CACHE_DIR": "cache"}).cache_dir == tmp_path / "cache"
 
-    def test_the_file_in_the_working_folder_comes_before_the_users(
+    def test_a_file_in_the_working_folder_is_not_read(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (tmp_path / "config" / "sparky").mkdir(parents=True)
@@ -99,7 +99,7 @@ class TestSources:
         env = {"HOME": "/home/somebody", "XDG_CONFIG_HOME": str(tmp_path / "config")}
         assert load(env).attempts == 5
         toml(tmp_path, "attempts = 6\n")
-        assert load(env).attempts == 6
+        assert load(env).attempts == 5, "a checkout of somebody else's must not configure Sparky"
 
     def test_the_file_that_the_environment_names_is_read(self, tmp_path: Path) -> None:
         path = toml(tmp_path, "attempts = 8\n")
@@ -322,12 +322,11 @@ class TestSecrets:
 
 
 class TestChildren:
-    def test_a_child_reads_the_same_settings_with_the_overrides(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.chdir(tmp_path)
-        toml(tmp_path, "attempts = 9\n")
-        settings = load({"HOME": "/home/somebody", "SPARKY_DATABASE_URL": GIVEN["database_url"]})
+    def test_a_child_reads_the_same_settings_with_the_overrides(self, tmp_path: Path) -> None:
+        path = toml(tmp_path, "attempts = 9\n")
+        settings = load(
+            {"HOME": "/home/somebody", "SPARKY_DATABASE_URL": GIVEN["database_url"]}, path
+        )
         env = child_env(settings, llm_kind="openai", llm_url="http://127.0.0.1:1", llm_api_key="k")
         expected = settings.with_changes(
             llm_kind="openai",
@@ -339,11 +338,9 @@ class TestChildren:
         assert expected.attempts == 9
 
     def test_what_an_override_takes_away_does_not_come_back_from_the_file(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, tmp_path: Path
     ) -> None:
-        monkeypatch.chdir(tmp_path)
-        toml(tmp_path, 'llm_model = "big"\n')
-        settings = load({"HOME": "/home/somebody"})
+        settings = load({"HOME": "/home/somebody"}, toml(tmp_path, 'llm_model = "big"\n'))
         assert load(child_env(settings, llm_model=None)).llm_model is None
 
     def test_overrides_are_checked(self) -> None:
