@@ -188,14 +188,15 @@ def origin_of(url: str, top: Path) -> Remote | None:
         top: what a relative path starts from.
     """
     match = _URL.fullmatch(url)
-    if match and match["scheme"].lower() != "file":
-        authority, _, path = match["rest"].partition("/")
-        host = _split_port(authority.rpartition("@")[2])[0]
-    elif scp := _SCP.fullmatch(url):
+    if match is None and (scp := _SCP.fullmatch(url)):
         host, path = scp["host"], scp["path"]
-    else:
+    elif match is None or match["scheme"].lower() == "file":
         path = match["rest"] if match else url
         return Remote("", "", _bare(os.path.normpath(top / path)))
+    else:
+        authority, _, path = match["rest"].partition("/")
+        host = _split_port(authority.rpartition("@")[2])[0]
+        path = re.split(r"[?#]", path, maxsplit=1)[0]
     known = _HOST.fullmatch(host) and _PLAIN.fullmatch(_bare(path))
     return Remote("", host.lower(), _bare(path)) if known else None
 
