@@ -24,7 +24,7 @@ from sparky.services.hub import HUB, Hub
 from sparky.services.index import Index
 from sparky.services.progress import Progress, Report
 
-__all__ = ["CATALOGUE", "Progress", "ensure"]
+__all__ = ["CATALOGUE", "Progress", "ensure", "get"]
 
 
 class Place(Protocol):
