@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from sparky import render
 from sparky.errors import EngineError, UsageError
 from sparky.llm.ollama import OllamaBackend
 from sparky.llm.openai import OpenAIBackend
 from sparky.llm.triton import TritonBackend
 from sparky.llm.wire import Timeouts
-from sparky.ports import Backend, Prompt, Source
+from sparky.model import Digest
+from sparky.ports import Backend, Prompt, Publisher, Source
+from sparky.publish.files import Files
 from sparky.services import Wanted, attach, weights
 from sparky.settings import Settings
 from sparky.source.gitrepo import GitSource, Limits
@@ -21,6 +24,13 @@ from sparky.store import schema
 from sparky.store.gateway import Gateway
 
 Progress = Callable[[weights.Progress], None]
+
+RENDERERS: dict[str, Callable[[Digest], str]] = {
+    "md": render.as_markdown,
+    "json": render.as_json,
+    "html": render.as_html,
+}
+"""How a digest is written, by the ending of its file."""
 
 DEFAULT_MODEL = "qwen2.5-coder-1.5b-instruct"
 """What the embedded engine runs unless SPARKY_LLM_MODEL says otherwise."""
@@ -52,6 +62,7 @@ def open(  # noqa: A001 — read as `wiring.open`
         on_event: told in a few words what is being waited for.
         on_progress: told how far the weights' download is.
     """
+    settings.cache_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with ExitStack() as stack:
         embedded = settings.llm_kind == "embedded" and settings.llm_url is None
         model = model_name(settings)
@@ -126,6 +137,15 @@ def source(settings: Settings) -> Source:
     return GitSource(
         settings.cache_dir / "repositories",
         limits=Limits(seconds=settings.git_timeout_seconds, bytes=int(settings.git_max_bytes)),
+    )
+
+
+def publishers(settings: Settings) -> tuple[Publisher, ...]:
+    """Where finished digests go; nowhere unless the settings say so."""
+    if settings.publish_dir is None:
+        return ()
+    return tuple(
+        Files(settings.publish_dir, form, RENDERERS[form]) for form in settings.publish_formats
     )
 
 

@@ -22,6 +22,7 @@ HEADINGS = {
     "broker_url": "The farm",
     "llm_kind": "The engine",
     "git_timeout_seconds": "Git",
+    "publish_dir": "Publishing",
     "log_level": "Logs",
 }
 """The first setting under each heading of the page."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sparky import render, wiring
+from sparky import wiring
 from sparky.cli import output
 from sparky.cli.watch import Watch
 from sparky.errors import Permanent
@@ -26,12 +26,6 @@ PREFIX = "run-"
 LOOK_SECONDS = 0.2
 SWEEP_SECONDS = 2.0
 
-RENDERERS: dict[str, Callable[[Digest], str]] = {
-    "md": render.as_markdown,
-    "json": render.as_json,
-    "html": render.as_html,
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Order:
@@ -47,7 +41,7 @@ class Order:
 def run(settings: Settings, order: Order, watch: Watch) -> int:
     """Make the digests and show them. Returns the exit code: 0 done, 3 partial, 1 failed."""
     with wiring.open(settings, on_event=watch.event, on_progress=watch.download) as wired:
-        private = wired.settings.with_changes(farm=f"{PREFIX}{order.run_id[:12]}")
+        private = wired.settings.with_changes(farm=f"{PREFIX}{order.run_id[:12]}", publish_dir=None)
         slots = wired.backend.engine().slots
         log = private.state_dir / "logs" / f"{private.farm}.log"
         # One more thread than the engine has slots keeps it busy while an answer is checked.
@@ -122,7 +116,7 @@ def _show(
         digest = wired.store.digest(job.repo.id, order.window, job.revision)
         if digest is not None:
             digests.append(job.with_provenance(digest))
-    as_text = RENDERERS[order.form]
+    as_text = wiring.RENDERERS[order.form]
     if order.out is not None:
         files = Files(order.out, order.form, as_text)
         for digest in digests:

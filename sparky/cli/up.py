@@ -79,7 +79,7 @@ def _members(wired: Wired, password: str) -> list[Member]:
     }
     fetching = worker_words("fetch", queues=("fetch", "chunk"), pool="prefork", concurrency=2)
     writing = worker_words("summarize", queues=("summarize",), concurrency=slots + 1)
-    rest = worker_words("default", queues=("rollup", "sweep"), concurrency=2)
+    rest = worker_words("default", queues=("rollup", "publish", "sweep"), concurrency=2)
     return [
         Member("worker-fetch", fetching),
         Member("worker-summarize", writing),

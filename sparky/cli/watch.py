@@ -18,7 +18,7 @@ from sparky.errors import SparkyError
 from sparky.services.weights import Progress
 from sparky.store.reports import JobProgress
 
-STAGES = ("fetch", "chunk", "summarize", "rollup")
+STAGES = ("fetch", "chunk", "summarize", "rollup", "publish")
 
 
 class Watch:

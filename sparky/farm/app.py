@@ -1,6 +1,6 @@
 """The Celery app: queues, limits and log context. Redis is a doorbell; Postgres is the truth.
 
-Start a worker with `celery -A sparky.farm.app worker -Q fetch,chunk,rollup`.
+Start a worker with `celery -A sparky.farm.app worker -Q fetch,chunk`.
 """
 
 from __future__ import annotations

@@ -7,13 +7,13 @@ from typing import Any
 
 from celery import Task
 
-from sparky import pipeline
+from sparky import pipeline, wiring
+from sparky.errors import StoreError
 from sparky.farm import context, sweeping
 from sparky.farm.app import app
 from sparky.farm.bell import ring
 from sparky.farm.context import Context
 from sparky.farm.step import Body, Outcome, perform
-from sparky.model import Status
 from sparky.pipeline import Record
 from sparky.ports import Answer, Claim
 from sparky.store.codec import dump
@@ -72,9 +72,18 @@ def rollup(claim: Claim, at: Context) -> Outcome:
     )
     digest = at.reports.with_usage(digest, claim.job_id)
     kept = at.store.put_digest(digest)
-    state = "done" if kept.status is Status.DONE else "partial"
-    provenance = dump(kept.provenance)
-    return Outcome(job={"revision": kept.revision, "provenance": provenance}, state=state)
+    job = {"revision": kept.revision, "provenance": dump(kept.provenance)}
+    return Outcome(job=job, state=None if wiring.publishers(at.settings) else kept.status.value)
+
+
+@stage("publish")
+def publish(claim: Claim, at: Context) -> Outcome:
+    digest = at.store.digest(claim.repo.id, claim.window)
+    if digest is None:
+        raise StoreError("the digest to publish is gone", remedy="Start the run again")
+    for publisher in wiring.publishers(at.settings):
+        publisher.publish(digest)
+    return Outcome(state=digest.status.value)
 
 
 @app.task(name="sparky.sweep", bind=True)

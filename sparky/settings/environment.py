@@ -51,9 +51,12 @@ def child_env(settings: Settings, **overrides: Any) -> dict[str, str]:
     env = base_env()
     for name in Settings.model_fields:
         value = getattr(changed, name)
-        if value is not None:
-            text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-            env[PREFIX + name.upper()] = text
+        if isinstance(value, SecretStr):
+            env[PREFIX + name.upper()] = value.get_secret_value()
+        elif isinstance(value, tuple):
+            env[PREFIX + name.upper()] = ",".join(value)
+        elif value is not None:
+            env[PREFIX + name.upper()] = str(value)
     # Everything is in the environment already; a file could only add what was taken out.
     env[f"{PREFIX}CONFIG"] = os.devnull
     return env

@@ -61,6 +61,11 @@ def _engine_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _words(value: object) -> object:
+    """`md,json` as the words in it."""
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
 def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
@@ -242,6 +247,23 @@ class Settings(BaseModel):
         description="Largest clone to keep, in bytes or with a unit.",
         examples=["10GiB"],
         json_schema_extra={"shown": "4GiB"},
+    )
+
+    # Publishing
+    publish_dir: _AbsolutePath | None = Field(
+        default=None,
+        description="Folder that the farm writes each finished digest into. Not set: digests are "
+        "kept in the database alone. `sparky run` has `--out` instead.",
+        examples=["/srv/digests"],
+    )
+    publish_formats: Annotated[
+        tuple[Literal["md", "json", "html"], ...], BeforeValidator(_words)
+    ] = Field(
+        default=("md", "json", "html"),
+        min_length=1,
+        description="Forms in which a digest is written there.",
+        examples=["md,json"],
+        json_schema_extra={"shown": "md,json,html"},
     )
 
     # Logs

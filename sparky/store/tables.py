@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-STAGES = ("fetch", "chunk", "summarize", "rollup")
+STAGES = ("fetch", "chunk", "summarize", "rollup", "publish")
 STEP_STATES = ("waiting", "running", "done", "failed", "cancelled")
 JOB_STATES = ("waiting", "running", "partial", "done", "failed", "skipped", "cancelled")
 RUN_STATES = ("running", "partial", "done", "failed", "cancelled")

@@ -139,7 +139,8 @@ class Work(Desk):
     def fail(self, claim: Claim, decision: Decision, error: str) -> tuple[Bell, ...] | None:
         """End the attempt badly: try again, wait, or stop. Returns bells, or None when void.
 
-        A summarize step that stops lets its job go on and end PARTIAL; any other one fails it.
+        A summarize step that stops lets its job go on and end PARTIAL; a publish step leaves a
+        digest that is only not where it should be, PARTIAL too; any other one fails the job.
         """
         c = t.steps.c
         with self._begin() as connection:
@@ -169,7 +170,8 @@ class Work(Desk):
                 return wake(connection, self.farm, (claim.stage,))
             if claim.stage == "summarize":
                 return self._advance(connection, claim, (), {})
-            self._finish_job(connection, claim.job_id, "failed", error)
+            state = "partial" if claim.stage == "publish" else "failed"
+            self._finish_job(connection, claim.job_id, state, error)
             return wake(connection, self.farm, (claim.stage,))
 
     def seize(self, step_id: int, attempt: int, *, worker: str, lease: float) -> Claim | None:
@@ -272,7 +274,9 @@ class Work(Desk):
 def _following(stage: str, keys: Sequence[str]) -> str:
     if stage == "fetch":
         return "chunk"
-    return "summarize" if stage == "chunk" and keys else "rollup"
+    if stage == "chunk" and keys:
+        return "summarize"
+    return "publish" if stage == "rollup" else "rollup"
 
 
 def _outcome(states: set[str]) -> str:
