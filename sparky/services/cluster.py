@@ -73,6 +73,7 @@ async def find(layout: Layout, log: Log) -> Cluster:
     for folder in (home, home / "socket"):
         folder.mkdir(mode=0o700, exist_ok=True)
         os.chown(folder, account.uid, account.gid)
+    (home / "belongs-to").write_text(f"{layout.state}\n")  # for whoever cleans up
     if not await _can_run(programs, account, log):
         programs = _copy(package) / package.name / "pginstall" / "bin"
     return Cluster(home / "data", home / "socket", programs, account)
