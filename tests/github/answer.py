@@ -30,7 +30,9 @@ def as_json(value: Any, status: int = 200, **headers: str) -> Answer:
 def message(status: int, text: str, page: str = "/rest", **headers: str) -> Answer:
     """A refusal as REST words it."""
     return as_json(
-        {"message": text, "documentation_url": DOCS + page, "status": str(status)}, status, **headers
+        {"message": text, "documentation_url": DOCS + page, "status": str(status)},
+        status,
+        **headers,
     )
 
 
@@ -58,5 +60,7 @@ def went_wrong(status: int, request_id: str) -> Answer:
 
 def too_slow(status: int) -> Answer:
     """What a proxy in front says: a page of HTML."""
-    text = f"<html><head><title>{status}</title></head><body>We couldn't respond in time</body></html>"
+    text = (
+        f"<html><head><title>{status}</title></head><body>We couldn't respond in time</body></html>"
+    )
     return Answer(status, text.encode(), {"content-type": "text/html; charset=utf-8"})

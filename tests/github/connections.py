@@ -61,8 +61,12 @@ class Page:
     total_count = 0
     repository_count = 0
 
-    def __init__(self, total: int, take: Callable[[], tuple[Sequence[Any], int, int, list[Any]]],
-                 cursor: Callable[[Any], str]) -> None:
+    def __init__(
+        self,
+        total: int,
+        take: Callable[[], tuple[Sequence[Any], int, int, list[Any]]],
+        cursor: Callable[[Any], str],
+    ) -> None:
         self.total_count = total
         self._take = take
         self._cursor = cursor
@@ -162,7 +166,10 @@ def _before(items: Sequence[Any], wanted: list[Any], key: Key, descending: bool)
 
 
 def history_page(
-    context: Context, repository: Repository, scope: str, until_position: int,
+    context: Context,
+    repository: Repository,
+    scope: str,
+    until_position: int,
     arguments: dict[str, Any],
 ) -> Page:
     """A page of the commits that the one at a position reaches, newest first.
@@ -191,7 +198,9 @@ def history_page(
     def decode(cursor: str) -> int:
         return int(cursors.decode(cursor, scope, context.now, context.cursor_lifetime)[1])
 
-    offsets = repository.ordered((*key, "offsets"), lambda: [{c.oid: n for n, c in enumerate(found)}])
+    offsets = repository.ordered(
+        (*key, "offsets"), lambda: [{c.oid: n for n, c in enumerate(found)}]
+    )
 
     def cursor(commit: Any) -> str:
         return cursors.encode(scope, [head, offsets[0][commit.oid]], context.now)

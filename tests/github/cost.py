@@ -11,9 +11,9 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLObjectType,
-    GraphQLInterfaceType,
     GraphQLSchema,
     InlineFragmentNode,
     OperationDefinitionNode,
@@ -81,7 +81,10 @@ class _Walk:
         }
 
     def selections(
-        self, sets: list[tuple[SelectionSetNode, GraphQLNamedType]], path: tuple[str, ...], times: int
+        self,
+        sets: list[tuple[SelectionSetNode, GraphQLNamedType]],
+        path: tuple[str, ...],
+        times: int,
     ) -> None:
         """Go through one level; fields that answer under the same name are one field."""
         merged: dict[tuple[str, str], list[tuple[FieldNode, GraphQLNamedType]]] = {}
@@ -149,7 +152,7 @@ class _Walk:
                 f"{self.cost.nodes:,} possible nodes which exceeds the maximum limit of {self.most:,}."
             )
             self._refuse("MAX_NODE_LIMIT_EXCEEDED", message, path)
-        return times * size
+        return times * int(size)
 
     def _nodes(self, given: list[Any], path: tuple[str, ...]) -> int:
         if len(given) > MOST_NODES_BY_ID:
@@ -160,9 +163,9 @@ class _Walk:
             self._refuse("ARGUMENT_LIMIT", message, path)
         return len(given)
 
-    def _refuse(self, type: str, message: str, path: tuple[str, ...]) -> None:
-        if all(error.type != type for error, _ in self.cost.errors):
-            self.cost.errors.append((Failure(type, message), path))
+    def _refuse(self, kind: str, message: str, path: tuple[str, ...]) -> None:
+        if all(error.type != kind for error, _ in self.cost.errors):
+            self.cost.errors.append((Failure(kind, message), path))
 
     def _fields(
         self, selection_set: SelectionSetNode, parent: GraphQLNamedType

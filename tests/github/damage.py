@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from tests.github.server import Server
 
 
-def instead(fault: Fault | None, server: Server, token: Token | None, resource: str) -> Answer | None:
+def instead(
+    fault: Fault | None, server: Server, token: Token | None, resource: str
+) -> Answer | None:
     """The answer of a fault that leaves nothing of the right one; None when that is to be made."""
     if fault is None:
         return None
@@ -78,10 +80,10 @@ def _lists(value: Any, path: list[Any]) -> Any:
 def _lose(path: list[Any], found: list[Any], what: What, seed: int) -> list[dict[str, Any]]:
     if what is What.PARTIAL:
         lost = [Random(seed).randrange(len(found))]
-        type, text = "SERVICE_UNAVAILABLE", "Something went wrong while executing your query."
+        kind, text = "SERVICE_UNAVAILABLE", "Something went wrong while executing your query."
     else:
         lost = list(range(len(found)))
-        type, text = "RESOURCE_LIMITS_EXCEEDED", "Resource limits for this query exceeded."
+        kind, text = "RESOURCE_LIMITS_EXCEEDED", "Resource limits for this query exceeded."
     for index in lost:
         found[index] = None
-    return [{"type": type, "path": [*path, index], "message": text} for index in lost]
+    return [{"type": kind, "path": [*path, index], "message": text} for index in lost]

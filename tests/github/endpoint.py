@@ -79,7 +79,9 @@ class Query:
             payload = json.loads(body)
             self.text: str = payload["query"]
         except (ValueError, KeyError, TypeError):
-            raise BadQuery([{"message": "A query attribute must be specified and must be a string."}]) from None
+            raise BadQuery(
+                [{"message": "A query attribute must be specified and must be a string."}]
+            ) from None
         self.variables: dict[str, Any] = payload.get("variables") or {}
         document, found = _document(self.text)
         if document is None or found:

@@ -10,9 +10,9 @@ from graphql import GraphQLError
 class Failure(GraphQLError):
     """An error with a `type`, which stands beside the message as GitHub puts it."""
 
-    def __init__(self, type: str | None, message: str, **extensions: Any) -> None:
+    def __init__(self, kind: str | None, message: str, **extensions: Any) -> None:
         super().__init__(message, extensions=extensions or None)
-        self.type = type
+        self.type = kind
 
 
 def not_found(what: str) -> Failure:

@@ -126,7 +126,12 @@ class Events:
         return history.pulls[number] if number in history.pulls else history.issues[number]
 
     def edit_pull_request(
-        self, repository: Repository, number: int, *, title: str | None = None, body: str | None = None
+        self,
+        repository: Repository,
+        number: int,
+        *,
+        title: str | None = None,
+        body: str | None = None,
     ) -> PullRequest:
         """A later change of its words; its other times stay."""
         pull, now = repository.history.pulls[number], self.clock.now()
@@ -142,7 +147,9 @@ class Events:
         if pull.closed_at is not None:
             raise ValueError(f"pull request {number} is {pull.state.lower()}")
         (commit,) = self.push(
-            repository, author=pull.author, message=f"{pull.title} (#{number})\n\n{pull.body}".strip()
+            repository,
+            author=pull.author,
+            message=f"{pull.title} (#{number})\n\n{pull.body}".strip(),
         )
         commit.pull_request = number
         pull.merge_commit = commit.oid
@@ -215,7 +222,9 @@ class Events:
     def delete(self, repository: Repository) -> None:
         repository.deleted = True
         self._names.pop(repository.full_name.casefold(), None)
-        for former in [name for name, number in self._former.items() if number == repository.number]:
+        for former in [
+            name for name, number in self._former.items() if number == repository.number
+        ]:
             del self._former[former]
 
     def archive(self, repository: Repository) -> datetime:

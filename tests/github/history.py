@@ -60,7 +60,9 @@ def oid(*parts: object) -> str:
 class Maker:
     """Draws one repository's history from its seed, its size and its people."""
 
-    def __init__(self, repository: Repository, size: Size, people: Sequence[User], bots: Sequence[Bot]):
+    def __init__(
+        self, repository: Repository, size: Size, people: Sequence[User], bots: Sequence[Bot]
+    ):
         self.repository = repository
         self.size = size
         self.people = people
@@ -95,7 +97,9 @@ class Maker:
     def _times(self, count: int) -> list[datetime]:
         """Ascending, denser towards the end; the last one is the last push."""
         span = (self.size.pushed_at - self.size.created_at).total_seconds()
-        ages = sorted((int(span * self.random.random() ** 3) for _ in range(count - 1)), reverse=True)
+        ages = sorted(
+            (int(span * self.random.random() ** 3) for _ in range(count - 1)), reverse=True
+        )
         return [self.size.pushed_at - timedelta(seconds=age) for age in [*ages, 0]]
 
     def _commits(self, history: History) -> None:
@@ -143,8 +147,7 @@ class Maker:
         for end in ends:
             pulls.append(self._merged(commits, previous, end))
             previous = end
-        for index in range(count - merged):
-            pulls.append(self._unmerged(closed=index % 5 < 3))
+        pulls += [self._unmerged(closed=index % 5 < 3) for index in range(count - merged)]
         return pulls
 
     def _merged(self, commits: list[Commit], previous: int, end: int) -> PullRequest:
@@ -219,10 +222,16 @@ class Maker:
                 )
             )
         if random.random() < 0.2:
-            request = ReviewRequest(pull_request=pull, requested_reviewer=random.choice(self.people))
+            request = ReviewRequest(
+                pull_request=pull, requested_reviewer=random.choice(self.people)
+            )
             pull.requests.append(request)
         pull.comments = random.randint(0, 6)
-        moments = [pull.updated_at, pull.created_at, *(review.submitted_at for review in pull.reviews)]
+        moments = [
+            pull.updated_at,
+            pull.created_at,
+            *(review.submitted_at for review in pull.reviews),
+        ]
         pull.updated_at = max(moments)
 
     def _issues(self) -> list[Issue]:
@@ -316,7 +325,9 @@ class Maker:
         return None if self.random.random() < 0.02 else self._somebody(bots=0.1)
 
     def _before(self, at: datetime) -> datetime:
-        return max(self.size.created_at, at - timedelta(minutes=int(self.random.expovariate(1 / 2000))))
+        return max(
+            self.size.created_at, at - timedelta(minutes=int(self.random.expovariate(1 / 2000)))
+        )
 
     def _between(self, start: datetime, end: datetime) -> datetime:
         span = int((end - start).total_seconds())

@@ -37,7 +37,9 @@ def route(method: str, pattern: str) -> Callable[[Handler], Handler]:
 class Call:
     """A request on its way through a route."""
 
-    def __init__(self, server: Server, token: Token | None, path: str, query: str, body: bytes) -> None:
+    def __init__(
+        self, server: Server, token: Token | None, path: str, query: str, body: bytes
+    ) -> None:
         self.server, self.world, self.token = server, server.world, token
         self.path, self.body = path, body
         self.query = {name: values[-1] for name, values in parse_qs(query).items()}
@@ -113,7 +115,11 @@ def installation_json(one: Installation) -> dict[str, Any]:
     return {
         "id": one.id,
         "app_id": one.app.id,
-        "account": {"login": one.account.login, "id": one.account.number, "type": one.account.typename},
+        "account": {
+            "login": one.account.login,
+            "id": one.account.number,
+            "type": one.account.typename,
+        },
         "permissions": dict.fromkeys(sorted(one.permissions), "read"),
         "repository_selection": "all",
     }
@@ -161,7 +167,9 @@ def installed(call: Call) -> Answer:
         return answer.message(403, "Resource not accessible by personal access token")
     found = [one for one in call.world if one.owner is call.token.account]
     page = call.paged(found, lambda one: repository_json(one, call))
-    page.body = json.dumps({"total_count": len(found), "repositories": json.loads(page.body)}).encode()
+    page.body = json.dumps(
+        {"total_count": len(found), "repositories": json.loads(page.body)}
+    ).encode()
     return page
 
 

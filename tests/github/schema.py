@@ -52,8 +52,6 @@ def with_times(schema: GraphQLSchema) -> None:
     for name in ("DateTime", "GitTimestamp", "PreciseDateTime"):
         scalar = schema.type_map.get(name)
         if isinstance(scalar, GraphQLScalarType):
-            scalar.serialize = to_text  # type: ignore[method-assign]
-            scalar.parse_value = to_time  # type: ignore[method-assign]
-            scalar.parse_literal = lambda node, _=None: to_time(  # type: ignore[method-assign]
-                getattr(node, "value", None)
-            )
+            scalar.coerce_output_value = to_text
+            scalar.coerce_input_value = to_time
+            scalar.coerce_input_literal = lambda node: to_time(getattr(node, "value", None))

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
+import socketserver
+import sys
 import threading
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -114,7 +117,9 @@ class Server:
 
     # ---- One request -------------------------------------------------------------------------------
 
-    def serve(self, method: str, path: str, headers: Any, body: bytes) -> tuple[Answer, Fault | None]:
+    def serve(
+        self, method: str, path: str, headers: Any, body: bytes
+    ) -> tuple[Answer, Fault | None]:
         """The answer to a request, and the fault that damages it on its way, if any."""
         scheme, _, value = (headers.get("authorization") or "").partition(" ")
         bare, _, query = path.partition("?")
@@ -142,9 +147,13 @@ class Server:
             return "/graphql"
         return path.removeprefix("/api/v3") if path.startswith("/api/v3/") else None
 
-    def _graphql(self, method: str, token: Token | None, body: bytes) -> tuple[Answer, Fault | None]:
+    def _graphql(
+        self, method: str, token: Token | None, body: bytes
+    ) -> tuple[Answer, Fault | None]:
         if token is None or method != "POST":
-            made = answer.message(401, "This endpoint requires you to be authenticated.", "/graphql")
+            made = answer.message(
+                401, "This endpoint requires you to be authenticated.", "/graphql"
+            )
             self._note("", "graphql", "", made)
             return made, None
         try:
@@ -226,7 +235,7 @@ class Server:
         return made, fault
 
     def _id(self, who: str) -> str:
-        return f"{abs(hash(who)) % 65536:04X}:{len(self.accounting.log):06X}"
+        return f"{zlib.crc32(who.encode()) % 65536:04X}:{len(self.accounting.log):06X}"
 
     def _headed(self, made: Answer, token: Token | None, resource: str) -> Answer:
         standing = self.standing(token, resource)
@@ -234,9 +243,7 @@ class Server:
             made.headers = standing.headers | made.headers
         return made
 
-    def _note(
-        self, who: str, resource: str, name: str, made: Answer, *, cut: bool = False
-    ) -> None:
+    def _note(self, who: str, resource: str, name: str, made: Answer, *, cut: bool = False) -> None:
         self.accounting.add(
             Request(
                 who=who,
@@ -257,10 +264,13 @@ class _Http(ThreadingHTTPServer):
     request_queue_size = 256
     github: Server
 
+    def server_bind(self) -> None:
+        """As the base class does, without asking a name server for our name."""
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that has gone is no error; anything else is told as usual."""
-        import sys
-
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -271,16 +281,16 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     server: _Http
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """The accounting has it all."""
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         if self.path == "/_local/accounting":
             self._send(answer.as_json(self.server.github.accounting.table()))
         else:
             self._answer()
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         self._answer()
 
     def _answer(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from tests.github.accounts import Account, Organization, Team
@@ -9,7 +10,7 @@ from tests.github.connections import Context, Page, page
 from tests.github.registry import field
 from tests.github.repository import Repository
 
-ORDERS = {
+ORDERS: dict[str, Callable[[Repository], Any]] = {
     "CREATED_AT": lambda one: one.size.created_at,
     "UPDATED_AT": lambda one: one.updated_at,
     "PUSHED_AT": lambda one: one.pushed_at,
@@ -19,7 +20,10 @@ ORDERS = {
 
 
 def listing(
-    context: Context, scope: str, found: list[Repository], order: dict[str, str] | None,
+    context: Context,
+    scope: str,
+    found: list[Repository],
+    order: dict[str, str] | None,
     arguments: dict[str, Any],
 ) -> Page:
     """A page of repositories, filtered by what the arguments say."""

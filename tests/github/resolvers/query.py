@@ -60,7 +60,7 @@ def admit(repository: Repository, token: Token) -> Repository:
 
 
 @field("Query", "node")
-def node(_: Any, context: Context, *, id: str) -> Any:
+def node(_: Any, context: Context, *, id: str) -> Any:  # noqa: A002
     return resolve(id, context)
 
 
@@ -116,7 +116,9 @@ def _inside(repository: Repository, typename: str, parts: list[str]) -> Any:
 def _account(context: Context, typename: str, number: int) -> Account | Team | None:
     everybody: list[Account | Team] = [*context.world.accounts.values()]
     everybody += [team for one in context.world.organizations for team in one.teams]
-    return next((one for one in everybody if one.typename == typename and one.number == number), None)
+    return next(
+        (one for one in everybody if one.typename == typename and one.number == number), None
+    )
 
 
 @field("Query", "user")
@@ -144,14 +146,23 @@ def repository_owner(_: Any, context: Context, *, login: str) -> Account | None:
 
 @field("Query", "search")
 def search_repositories(
-    _: Any, context: Context, *, query: str, type: str, **arguments: Any
+    _: Any,
+    context: Context,
+    *,
+    query: str,
+    type: str,  # noqa: A002
+    **arguments: Any,
 ) -> Page:
     if type != "REPOSITORY":
         raise errors.Failure(None, f"tests/github searches repositories only, not {type}")
     found = search(context.world, context.token, query)
     shown = found[:MOST_FOUND]
     result = page(
-        context, f"search/{query}", lambda: shown, lambda one: [-one.size.commits, one.number], arguments
+        context,
+        f"search/{query}",
+        lambda: shown,
+        lambda one: [-one.size.commits, one.number],
+        arguments,
     )
     result.repository_count = len(found)
     return result
@@ -162,6 +173,13 @@ def repository_count(found: Page, _: Context) -> int:
     return found.repository_count
 
 
-@field("SearchResultItemConnection", "codeCount", "discussionCount", "issueCount", "userCount", "wikiCount")
+@field(
+    "SearchResultItemConnection",
+    "codeCount",
+    "discussionCount",
+    "issueCount",
+    "userCount",
+    "wikiCount",
+)
 def other_count(*_: Any) -> int:
     return 0

@@ -163,7 +163,9 @@ def tags(one: Repository) -> list[Ref]:
 def refs(one: Repository, context: Context, *, refPrefix: str, **arguments: Any) -> Page:  # noqa: N803
     need(one, context, "contents", "refs")
     found = branches(one) if refPrefix.startswith("refs/heads") else tags(one)
-    return page(context, f"{one.id}/{refPrefix}", lambda: found, lambda each: [each.name], arguments)
+    return page(
+        context, f"{one.id}/{refPrefix}", lambda: found, lambda each: [each.name], arguments
+    )
 
 
 @field("Repository", "object")

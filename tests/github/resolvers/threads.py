@@ -12,11 +12,8 @@ from tests.github.items import (
     Commit,
     GitActor,
     Issue,
-    Label,
     PullRequest,
     Release,
-    Review,
-    ReviewRequest,
     Thread,
 )
 from tests.github.registry import field
@@ -265,4 +262,3 @@ register(
         "isLatest": lambda one, _: one is one.repository.history.releases[-1],
     },
 )
-
