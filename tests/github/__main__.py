@@ -24,6 +24,8 @@ def main() -> None:
     options = parser.parse_args()
     world = World(options.seed, options.repositories, git=options.git, clock=Clock.wall())
     limits = None if options.enterprise or options.all_limits else Limits.primary_only()
+    stopping = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, stopping)
     with serve(world, limits=limits, enterprise=options.enterprise, port=options.port) as github:
         out = sys.stdout
         out.write(f"GraphQL   {github.graphql_url}\nREST      {github.url}\n")
@@ -31,7 +33,7 @@ def main() -> None:
         out.write("".join(f" {one.full_name}" for one in list(world)[:3]))
         out.write(f"\ncounted   {github.host}/_local/accounting\n")
         out.flush()
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        signal.sigwait(stopping)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def spoil(made: Answer, fault: Fault, seed: int) -> Answer:
             chosen = [Random(seed).choice(filled)] if filled else []
         else:
             # The first level stays; what lies deeper is given up.
-            chosen = [one for one in lists if one[0].count("nodes") > 1]
+            chosen = [one for one in lists if one[0].count("nodes") == 2]
         content.setdefault("errors", []).extend(
             error for path, found in chosen for error in _lose(path, found, fault.what, seed)
         )

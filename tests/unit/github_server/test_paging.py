@@ -77,9 +77,7 @@ def test_a_window_of_commits_is_the_truth_of_that_window(
     """since and until select by committer date, both ends included."""
     until = one.pushed_at - timedelta(days=1)
     since = until - timedelta(days=200)
-    nodes = everything(
-        asking, COMMITS, one, n=50, since=since.isoformat(), until=until.isoformat()
-    )
+    nodes = everything(asking, COMMITS, one, n=50, since=since.isoformat(), until=until.isoformat())
     truth = large.world.truth(one.id, since, until + timedelta(seconds=1)).commits
     assert 0 < len(truth) < 900
     assert {node["oid"] for node in nodes} == set(truth)

@@ -1,0 +1,115 @@
+"""REST: conditional requests, limits, pages; by 'Best practices for using the REST API'."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.github import Server, World
+from tests.github.client import Client
+from tests.github.fixture import Serving
+
+
+def test_what_has_not_changed_costs_nothing(github: Server, client: Client) -> None:
+    """A 304 'does not count against your primary rate limit'."""
+    one = next(iter(github.world))
+    path = f"/repos/{one.full_name}"
+    first = client.get(path)
+    assert first.json()["node_id"] == one.id
+    again = client.get(path, if_none_match=first.headers["etag"])
+    assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["x-ratelimit-used"] == "1"
+    github.world.archive(one)
+    changed = client.get(path, if_none_match=first.headers["etag"])
+    assert changed.status_code == 200
+    assert changed.json()["archived"] is True
+    assert github.accounting.points(resource="core") == 2
+
+
+def test_asking_for_the_limits_is_free(github: Server, client: Client) -> None:
+    """GET /rate_limit 'does not count against your primary rate limit'."""
+    client.data("{ viewer { login } }")
+    resources = client.get("/rate_limit").json()["resources"]
+    assert resources["graphql"]["used"] == 1
+    assert resources["core"]["used"] == 0
+    assert resources["core"]["limit"] == 5000
+
+
+def test_without_points_rest_is_403(github: Server, client: Client) -> None:
+    """'You will receive a 403 or 429 response', with x-ratelimit-remaining 0."""
+    github.drain(client.token, resource="core")
+    response = client.get("/meta")
+    assert response.status_code == 403
+    assert response.headers["x-ratelimit-remaining"] == "0"
+    assert "rate limit exceeded" in response.json()["message"]
+
+
+def test_commits_are_paged_by_links(serving: Serving) -> None:
+    """'You should use the link headers to determine what pages of results you can request.'"""
+    world = World(seed=6, repositories=1, commits=70)
+    (one,) = world
+    oids, url = [], f"/repos/{one.full_name}/commits?per_page=30"
+    with Client(serving(world)) as client:
+        response = client.get(url)
+        oids += [commit["sha"] for commit in response.json()]
+        while "next" in response.links:
+            response = client.http.get(response.links["next"]["url"])
+            oids += [commit["sha"] for commit in response.json()]
+    assert oids == [commit.oid for commit in reversed(one.history.commits)]
+
+
+def test_commits_of_an_empty_repository_are_a_conflict(github: Server, client: Client) -> None:
+    """409 'Git Repository is empty.', as 'List commits' says."""
+    one = next(iter(github.world))
+    github.world.empty(one)
+    assert client.get(f"/repos/{one.full_name}/commits").status_code == 409
+
+
+def test_bots_have_another_login_in_rest(serving: Serving) -> None:
+    """GraphQL says `dependabot` of type Bot, git and REST say `dependabot[bot]`."""
+    world = World(seed=6, repositories=1, commits=5)
+    (one,) = world
+    world.push(one, author=world.bots[0])
+    with Client(serving(world)) as client:
+        newest = client.get(f"/repos/{one.full_name}/commits").json()[0]
+    assert newest["commit"]["author"]["name"] == "dependabot[bot]"
+
+
+def test_an_unknown_path_is_404(client: Client) -> None:
+    assert client.get("/nothing/here").status_code == 404
+
+
+@pytest.fixture
+def enterprise(serving: Serving) -> Server:
+    return serving(World(seed=1, repositories=3), limits=None, enterprise=True)
+
+
+def test_an_enterprise_server_lives_under_api(enterprise: Server) -> None:
+    """/api/v3 and /api/graphql, as the GraphQL guide for GitHub Enterprise Server says."""
+    assert enterprise.url.endswith("/api/v3")
+    assert enterprise.graphql_url.endswith("/api/graphql")
+    with Client(enterprise) as client:
+        assert client.data("{ viewer { login } }")
+        assert client.get("/meta").status_code == 200
+        assert client.http.get(f"{enterprise.host}/graphql").status_code == 404
+
+
+def test_an_enterprise_server_has_no_limits_by_default(enterprise: Server) -> None:
+    """'Rate limits are disabled by default': no headers, rateLimit null, /rate_limit 404."""
+    with Client(enterprise) as client:
+        response = client.post("{ rateLimit { remaining } viewer { login } }")
+        assert response.json()["data"]["rateLimit"] is None
+        assert "x-ratelimit-limit" not in response.headers
+        answer = client.get("/rate_limit")
+    assert answer.status_code == 404
+    assert answer.json()["message"] == "Rate limiting is not enabled."
+
+
+def test_a_window_of_commits_over_rest(serving: Serving) -> None:
+    """since and until of 'List commits' are dates of the committer."""
+    world = World(seed=6, repositories=1, commits=70)
+    (one,) = world
+    since = one.pushed_at - timedelta(days=30)
+    with Client(serving(world)) as client:
+        path = f"/repos/{one.full_name}/commits?per_page=100&since={since:%Y-%m-%dT%H:%M:%SZ}"
+        oids = {commit["sha"] for commit in client.get(path).json()}
+    assert oids == set(world.truth(one.id, since, one.pushed_at + timedelta(seconds=1)).commits)
