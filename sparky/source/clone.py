@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sparky.errors import SourceError, Transient
-from sparky.source import complaints
+from sparky.source import bare, complaints
 from sparky.source.git import Git
 
 _REFS = ("+HEAD:refs/heads/default", "+refs/tags/*:refs/tags/*")
@@ -80,17 +80,12 @@ class Clone:
         new = replace(self.git, folder=self.git.folder.with_suffix(".new"))
         shutil.rmtree(new.folder, ignore_errors=True)
         try:
-            self._begin(new)
+            bare.create(new.folder)
+            new.run("config", "remote.origin.url", self.url)
+            self._fetch(new)
             new.folder.rename(self.git.folder)
         finally:
             shutil.rmtree(new.folder, ignore_errors=True)
-
-    def _begin(self, git: Git, kind: str = "sha1") -> None:
-        git.folder.mkdir()
-        git.run("init", "--bare", "--quiet", "--template=", f"--object-format={kind}")
-        git.run("config", "remote.origin.url", self.url)
-        git.run("symbolic-ref", "HEAD", "refs/heads/default")
-        self._fetch(git)
 
     def _fetch(self, git: Git) -> None:
         self._bounded(git).run(

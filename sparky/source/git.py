@@ -53,8 +53,9 @@ _CLOSED = {
     "GIT_TERMINAL_PROMPT": "0",
 }
 
-# A repository may name a remote to bring what it lacks, and a program to bring it with.
-_ALONE = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": ""}
+# A repository may name a remote to bring what it lacks, a program to bring it with, and a work
+# tree anywhere; the folder itself is as good as any.
+_ALONE = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "", "GIT_WORK_TREE": "."}
 _TO_REMOTES = {"GIT_ALLOW_PROTOCOL": "https:ssh:git:file"}
 
 _SETTINGS = {

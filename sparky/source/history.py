@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 from sparky.errors import SourceError
 from sparky.model import Activity, Window
+from sparky.source import bare
 from sparky.source.git import Git
 from sparky.source.parse import FORMAT, commits, tokens
 from sparky.source.people import People
@@ -127,10 +128,8 @@ class History:
         # In the partial clone itself git would bring what it is asked about, or fail on it; an
         # empty repository has no remote to think of.
         with TemporaryDirectory() as empty:
-            plain = replace(self.git, folder=Path(empty))
-            kind = "sha1" if len(self.tip) == 40 else "sha256"
-            plain.run("init", "--bare", "--quiet", "--template=", f"--object-format={kind}")
-            said = plain.run(
+            bare.create(Path(empty), "sha1" if len(self.tip) == 40 else "sha256")
+            said = replace(self.git, folder=Path(empty)).run(
                 "cat-file", "--batch-check=%(objectname)",
                 given=b"\n".join(sorted(wanted)) + b"\n", objects=objects,
             )  # fmt: skip
@@ -150,7 +149,8 @@ def _span(window: Window) -> tuple[str, ...]:
     first, last = ceil(window.since.timestamp()), ceil(window.until.timestamp()) - 1
     if last < max(first, 0):
         return ("--max-count=0",)
-    return (f"--since-as-filter=@{max(first, 0)}", f"--until=@{last}")
+    # Without a zone, git takes short numbers for something else than seconds.
+    return (f"--since-as-filter=@{max(first, 0)} +0000", f"--until=@{last} +0000")
 
 
 def _contents(token: bytes) -> Iterator[bytes]:
