@@ -25,6 +25,10 @@ _FETCH = (
     *("fetch", "--quiet", "--filter=blob:none", "--no-tags", "--no-write-fetch-head"),
     *("--no-auto-maintenance", "--no-recurse-submodules"),
 )
+_TIDY = (
+    *("-c", "gc.auto=5000", "-c", "gc.autoPackLimit=20", "-c", "gc.autoDetach=false"),
+    *("gc", "--auto", "--quiet"),
+)
 _POLL = 0.05
 """Seconds between two looks at a lock that another process holds."""
 
@@ -59,9 +63,7 @@ class Clone:
             if self.exists:
                 self._clear()
                 self._fetch(self.git)
-                self.git.run(
-                    "-c", "gc.auto=6700", "-c", "gc.autoDetach=false", "gc", "--auto", "--quiet"
-                )
+                self.git.run(*_TIDY)
             else:
                 self._clone()
 

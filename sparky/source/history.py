@@ -125,6 +125,8 @@ class History:
 
     def _absent(self, wanted: set[bytes], objects: Path) -> Iterator[list[bytes]]:
         """Those that are not here, if any, as one batch."""
+        if not wanted:
+            return
         # In the partial clone itself git would bring what it is asked about, or fail on it; an
         # empty repository has no remote to think of.
         with TemporaryDirectory() as empty:
