@@ -20,15 +20,20 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    Time,
     UniqueConstraint,
     func,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+ON_TIME = 5
+"""The priority of what has none: 0 comes first, 9 last."""
+
 STAGES = ("fetch", "chunk", "summarize", "rollup", "publish")
 STEP_STATES = ("waiting", "running", "done", "failed", "cancelled")
 JOB_STATES = ("waiting", "running", "partial", "done", "failed", "skipped", "cancelled")
+CATCH_UP = ("once", "all", "none")
 RUN_STATES = ("running", "partial", "done", "failed", "cancelled")
 
 metadata = MetaData(
@@ -59,6 +64,10 @@ def _count(name: str) -> Column[int]:
     return Column(name, Integer, nullable=False, server_default=text("0"))
 
 
+def _priority() -> Column[int]:
+    return Column("priority", Integer, nullable=False, server_default=text(str(ON_TIME)))
+
+
 repositories = Table(
     "repositories",
     metadata,
@@ -83,11 +92,66 @@ activities = Table(
     Index(None, "repository_id", "at"),
 )
 
+groups = Table(
+    "groups",
+    metadata,
+    Column("name", Text, primary_key=True),
+    _now("added_at"),
+    CheckConstraint("name ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$'", name="name"),
+)
+
+group_members = Table(
+    "group_members",
+    metadata,
+    Column("group_name", ForeignKey(groups.c.name, ondelete="CASCADE"), primary_key=True),
+    Column("repository_id", ForeignKey(repositories.c.id, ondelete="CASCADE"), primary_key=True),
+    Index(None, "repository_id"),
+)
+
+# Where a schedule waits: `fires_at` is what its cron expression says, `next_due` comes after the
+# spread and the quiet hours.
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("farm", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("repository_id", ForeignKey(repositories.c.id, ondelete="CASCADE")),
+    Column("group_name", ForeignKey(groups.c.name)),
+    Column("cron", Text, nullable=False),
+    Column("zone", Text, nullable=False),
+    Column("days", Integer, nullable=False),
+    _priority(),
+    Column("quiet_from", Time),
+    Column("quiet_until", Time),
+    Column("catch_up", Text, nullable=False),
+    Column("spread", Integer, nullable=False, server_default=text("0")),
+    _time("fires_at", nullable=False),
+    _time("next_due", nullable=False),
+    Column("enabled", Boolean, nullable=False, server_default=text("true")),
+    Column("error", Text),
+    UniqueConstraint("farm", "name"),
+    _one_of("catch_up", CATCH_UP),
+    CheckConstraint("name ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$'", name="name"),
+    CheckConstraint("num_nonnulls(repository_id, group_name) = 1", name="target"),
+    CheckConstraint("priority BETWEEN 0 AND 9", name="priority"),
+    CheckConstraint("days >= 1", name="days"),
+    CheckConstraint("spread >= 0", name="spread"),
+    CheckConstraint("(quiet_from IS NULL) = (quiet_until IS NULL)", name="quiet"),
+    CheckConstraint("next_due >= fires_at", name="due"),
+    CheckConstraint("error IS NULL OR NOT enabled", name="disabled_says_why"),
+    Index("ix_schedules_due", "farm", "next_due", postgresql_where=text("enabled")),
+    Index(None, "repository_id"),
+    Index(None, "group_name"),
+)
+
 runs = Table(
     "runs",
     metadata,
     Column("id", Text, primary_key=True),
     Column("farm", Text, nullable=False),
+    Column("schedule_id", ForeignKey(schedules.c.id, ondelete="SET NULL")),
+    _priority(),
     _time("since", nullable=False),
     _time("until", nullable=False),
     Column("options", JSONB, nullable=False, server_default=text("'{}'")),
@@ -99,7 +163,11 @@ runs = Table(
     CheckConstraint("since < until", name="window"),
     CheckConstraint("pending >= 0", name="pending"),
     CheckConstraint("(state = 'running') = (finished_at IS NULL)", name="finished"),
+    CheckConstraint("priority BETWEEN 0 AND 9", name="priority"),
+    # Two ticks at one firing make one run.
+    UniqueConstraint("schedule_id", "since", "until"),
     Index(None, "farm", "state"),
+    Index(None, "farm", "created_at"),
 )
 
 jobs = Table(
@@ -180,6 +248,8 @@ chunks = Table(
     Column("key", Text, primary_key=True),
     Column("payload", JSONB, nullable=False),
     _now("created_at"),
+    _now("used_at"),
+    Index(None, "used_at"),
 )
 
 answers = Table(
@@ -188,6 +258,8 @@ answers = Table(
     Column("key", Text, primary_key=True),
     Column("payload", JSONB, nullable=False),
     _now("created_at"),
+    _now("used_at"),
+    Index(None, "used_at"),
 )
 
 summaries = Table(
@@ -196,6 +268,8 @@ summaries = Table(
     Column("key", Text, primary_key=True),
     Column("payload", JSONB, nullable=False),
     _now("created_at"),
+    _now("used_at"),
+    Index(None, "used_at"),
 )
 
 digests = Table(
@@ -213,6 +287,7 @@ digests = Table(
     _one_of("status", ("done", "partial")),
     CheckConstraint("since < until", name="window"),
     CheckConstraint("revision >= 1", name="revision"),
+    Index(None, "created_at"),
 )
 
 llm_calls = Table(
