@@ -106,7 +106,11 @@ class Maker:
         for position, at in enumerate(self._times(self.size.commits) if self.size.commits else []):
             parents = (history.commits[-1].oid,) if history.commits else ()
             who = self._somebody(bots=0.08)
-            history.commits.append(self.commit(oid(self.repository.id, position), at, who, parents))
+            history.commits.append(
+                self.commit(
+                    oid(self.repository.seed, self.repository.number, position), at, who, parents
+                )
+            )
 
     def commit(
         self, name: str, at: datetime, who: Account, parents: tuple[str, ...], message: str = ""
@@ -116,7 +120,8 @@ class Maker:
         text = message or (words.bump(random) if bot else words.title(random))
         if not message and random.random() < 0.4:
             text += f"\n\n{words.body(random)}".rstrip()
-        authored = at - timedelta(seconds=random.choice((0, 0, 0, 90, 7200)))
+        draw = random.random()
+        authored = at if draw < 0.6 else at - timedelta(seconds=90 if draw < 0.8 else 7200)
         author = GitActor(*git_name(who), authored, None if bot else who)
         co_authors: tuple[GitActor, ...] = ()
         if not bot and not message and random.random() < 0.06:
@@ -129,12 +134,14 @@ class Maker:
             oid=name,
             message=text,
             author=author,
-            committer=GitActor(author.name, author.email, at, author.user),
+            committer=(
+                author if authored == at else GitActor(author.name, author.email, at, author.user)
+            ),
             parents=parents,
             co_authors=co_authors,
-            additions=random.randint(1, 200),
-            deletions=random.randint(0, 80),
-            files=random.randint(1, 9),
+            additions=1 + int(draw * 10_000) % 200,
+            deletions=int(draw * 100_000) % 80,
+            files=1 + int(draw * 1_000_000) % 9,
         )
 
     # ---- Pull requests and issues ------------------------------------------------------------------
@@ -202,7 +209,7 @@ class Maker:
             author=author,
             created_at=created,
             updated_at=updated,
-            labels=random.sample(self.labels, random.choice((0, 0, 1, 1, 2))),
+            labels=self._labels(),
             additions=random.randint(1, 500),
             deletions=random.randint(0, 200),
             files=random.randint(1, 20),
@@ -249,7 +256,7 @@ class Maker:
                     updated_at=closed or created,
                     closed_at=closed,
                     state_reason=random.choice(("COMPLETED", "NOT_PLANNED")) if closed else None,
-                    labels=random.sample(self.labels, random.choice((0, 1, 1, 2))),
+                    labels=self._labels(),
                     comments=random.randint(0, 8),
                 )
             )
@@ -323,6 +330,12 @@ class Maker:
     def _author(self) -> Account | None:
         """Who opened something; None when the account has been deleted since."""
         return None if self.random.random() < 0.02 else self._somebody(bots=0.1)
+
+    def _labels(self) -> list[Label]:
+        """None, one or two of them."""
+        draw = self.random.random()
+        first = int(draw * 1000) % len(self.labels)
+        return [] if draw < 0.35 else self.labels[first : first + 1 + (draw > 0.85)]
 
     def _before(self, at: datetime) -> datetime:
         return max(

@@ -26,7 +26,7 @@ def text() -> str:
 
 @cache
 def published() -> GraphQLSchema:
-    """The schema, to validate queries against; shared, so nobody may change it."""
+    """The schema, to validate queries against; one for all, as reading it takes a second."""
     # It repeats some fields, which a strict reader would refuse.
     return build_schema(text(), assume_valid_sdl=True, assume_valid=True)
 

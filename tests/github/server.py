@@ -53,7 +53,7 @@ class Server:
         executable()
         self._http = _Http(("127.0.0.1", port), _Handler)
         self._http.github = self
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
 
     # ---- Where it is -------------------------------------------------------------------------------
 

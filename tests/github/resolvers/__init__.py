@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from graphql import GraphQLSchema, build_schema
+from graphql import GraphQLSchema
 
 from tests.github import accounts, items, repository, schema
 from tests.github.connections import Edge, Page, PageInfo
@@ -42,7 +42,7 @@ CLASSES: dict[str, type] = {
 @cache
 def executable() -> GraphQLSchema:
     """The published schema with everything bound to it."""
-    built = build_schema(schema.text(), assume_valid_sdl=True, assume_valid=True)
+    built = schema.published()
     schema.with_times(built)
     bind(built, CLASSES)
     return built
