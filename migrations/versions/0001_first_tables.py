@@ -177,7 +177,8 @@ def upgrade() -> None:
             name=op.f("ck_jobs_finished"),
         ),
         sa.CheckConstraint(
-            "stage IN ('fetch', 'chunk', 'summarize', 'rollup', 'publish')", name=op.f("ck_jobs_stage")
+            "stage IN ('fetch', 'chunk', 'summarize', 'rollup', 'publish')",
+            name=op.f("ck_jobs_stage"),
         ),
         sa.CheckConstraint(
             "state <> 'failed' OR error IS NOT NULL", name=op.f("ck_jobs_failed_says_why")
@@ -247,7 +248,8 @@ def upgrade() -> None:
             "(state = 'running') = (lease_until IS NOT NULL)", name=op.f("ck_steps_lease")
         ),
         sa.CheckConstraint(
-            "stage IN ('fetch', 'chunk', 'summarize', 'rollup', 'publish')", name=op.f("ck_steps_stage")
+            "stage IN ('fetch', 'chunk', 'summarize', 'rollup', 'publish')",
+            name=op.f("ck_steps_stage"),
         ),
         sa.CheckConstraint(
             "state <> 'failed' OR error IS NOT NULL", name=op.f("ck_steps_failed_says_why")
