@@ -136,6 +136,12 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_chunks_used_at"), "chunks", ["used_at"], unique=False)
     op.create_index(op.f("ix_digests_created_at"), "digests", ["created_at"], unique=False)
+    op.create_index(
+        op.f("ix_digests_repository_id_created_at"),
+        "digests",
+        ["repository_id", "created_at"],
+        unique=False,
+    )
     op.add_column("runs", sa.Column("schedule_id", sa.BigInteger(), nullable=True))
     op.add_column(
         "runs", sa.Column("priority", sa.Integer(), server_default=sa.text("5"), nullable=False)
@@ -191,6 +197,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_runs_farm_created_at"), table_name="runs")
     op.drop_column("runs", "priority")
     op.drop_column("runs", "schedule_id")
+    op.drop_index(op.f("ix_digests_repository_id_created_at"), table_name="digests")
     op.drop_index(op.f("ix_digests_created_at"), table_name="digests")
     op.drop_index(op.f("ix_chunks_used_at"), table_name="chunks")
     op.drop_column("chunks", "used_at")

@@ -31,11 +31,15 @@ _CLAIM = sa.text("""
 
 # Chunks of one job are two seconds apart in the order of work: the first chunk of a small
 # repository comes before the hundredth of a giant, which in turn waits for minutes, not for ever.
+# Each step of a run's priority counts as ten minutes of waiting.
 _ADD = sa.text("""
     INSERT INTO steps (job_id, farm, stage, key, position, order_at)
     SELECT :job, :farm, :stage, made.key, made.place - 1,
-           now() + (made.place - 1) * interval '2 seconds'
-    FROM unnest(CAST(:keys AS text[])) WITH ORDINALITY AS made(key, place)
+           now() + (runs.priority - 5) * interval '10 minutes'
+                 + (made.place - 1) * interval '2 seconds'
+    FROM jobs JOIN runs ON runs.id = jobs.run_id,
+          unnest(CAST(:keys AS text[])) WITH ORDINALITY AS made(key, place)
+    WHERE jobs.id = :job
 """)
 
 
