@@ -1,0 +1,21 @@
+"""Does a text say only what its activities say?
+
+A deterministic check, and a trim to what passes. Numbers, names, paths, people, states, acts,
+directions, negations, reasons and every other word of content must come from the activities. The
+check reads no minds: it can pass a sentence whose words all stand there and whose sense is wrong,
+and it refuses true sentences in words of their own.
+
+    check        problems, trim, covers: what others use
+    statement    a text beside the evidence for it
+    names        identifiers, paths, quotes, numbers, people
+    acts         what was done, to what, in which direction, and what was not
+    wording      reasons, and all other words
+    prose        the form of a text alone
+    evidence     what activities say
+    lexicon      words that mean the same, and words that say nothing
+    stems        forms of a word
+"""
+
+from sparky.claims.check import covers, figures, problems, telling, trim
+
+__all__ = ["covers", "figures", "problems", "telling", "trim"]

@@ -1,0 +1,183 @@
+"""What was done is what the activities say was done: the act, its object, its direction, its not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from sparky.claims import evidence as ev
+from sparky.claims.lexicon import (
+    DIRECTIONS,
+    DOCUMENTED,
+    FREE,
+    FUNCTION,
+    MENDING,
+    NEAR,
+    NEGATIONS,
+    NEGATIVE,
+    OPPOSITES,
+    STOPPING,
+    SYMPTOMS,
+    TESTED,
+    act,
+    supported,
+)
+from sparky.claims.statement import Statement
+from sparky.claims.stems import stem
+from sparky.model import Change
+
+_NOT = frozenset(map(stem, NEGATIONS))
+_TO_VERSION = re.compile(r"\b(?:updat|upgrad|bump)\w*\s.*\bto\s+(?:version\s+)?v?\d", re.IGNORECASE)
+
+
+def acts(said: Statement) -> Iterator[str]:
+    """A thing is said to be added, removed, enabled … only where an activity says that of it."""
+    for clause in ev.clauses(said.text) or [said.text]:
+        found = [stem(word) for word in ev.words(clause) if word not in FUNCTION]
+        places = [i for i, word in enumerate(found) if act(word)]
+        for index in places:
+            name = act(found[index])
+            if name not in OPPOSITES:
+                continue
+            before = max((i + 1 for i in places if i < index), default=0)
+            behind = min((i for i in places if i > index), default=len(found))
+            # What it was done to stands behind the verb, or before it: "was removed".
+            sides = (found[index + 1 : behind][:6], found[before:index][-6:])
+            objects = [frozenset(side) - FREE for side in sides]
+            yield from _done(said, found[index], name, [one for one in objects if one])
+
+
+def _done(
+    said: Statement, word: str, name: str, objects: Sequence[frozenset[str]]
+) -> Iterator[str]:
+    everything = frozenset[str]().union(*objects)
+    same = list(_clauses(said, name, word))
+    nearest = max((len(everything & clause.stems) for clause in same), default=-1)
+    other = max((len(everything & c.stems) for c in _clauses(said, OPPOSITES[name])), default=-1)
+    sure = word in said.implied or supported(word, said.titles)
+    if other > nearest:
+        yield f"says {name}, where the activities say {OPPOSITES[name]}"
+    elif (
+        objects
+        and not sure
+        and not any(2 * len(o & c.stems) > len(o) for o in objects for c in same)
+    ):
+        yield f"says {name} of something else than the activities"
+
+
+def _clauses(said: Statement, name: str, word: str | None = None) -> Iterator[ev.Clause]:
+    """Clauses of the activities that name the act, or that have a word for it."""
+    for one in said.evidence:
+        for clause in one.clauses:
+            if name in clause.acts or (word is not None and supported(word, clause.stems)):
+                yield clause
+
+
+def lead(said: Statement) -> Iterator[str]:
+    """The verb that the text begins with is the verb of a title, or one near to it."""
+    word = stem(said.plain[0]) if said.plain else ""
+    verb = act(word)
+    if said.issues and verb not in {None, "open"} and word not in said.titles:
+        yield f"says {said.plain[0]} of an issue that is open"
+    titles = [
+        next((a for w in one.title_words[:4] if (a := act(stem(w)))), None) for one in said.evidence
+    ]
+    if verb is None or verb in titles or None in titles:
+        return
+    near = any(
+        (title in {"document", "test"} and supported(word, one.stems))
+        or ({verb, str(title)} in NEAR and supported(word, one.title))
+        for one, title in zip(said.evidence, titles, strict=True)
+    )
+    if not near:
+        yield f"says {said.plain[0]}, where the activities say {titles[0]}"
+
+
+def about(said: Statement) -> Iterator[str]:
+    """What is only documented or tested is not told as done."""
+    for kind, change, signs in (
+        ("document", Change.DOCUMENTATION, DOCUMENTED),
+        ("test", Change.TESTS, TESTED),
+    ):
+        only = all(
+            one.about is change
+            or next((a for w in one.title_words[:4] if (a := act(stem(w)))), None) == kind
+            for one in said.evidence
+        )
+        if only and signs.isdisjoint(said.content):
+            yield f"claims what the activities only {kind}"
+
+
+def directions(said: Statement) -> Iterator[str]:
+    """`above` is not `below`: a word is wrong whose opposite alone stands in the activities."""
+    source = frozenset(word for one in said.evidence for word in ev.words(one.folded))
+    for word in said.plain:
+        others = DIRECTIONS.get(word)
+        if others and not said.knows(word) and not others.isdisjoint(source):
+            yield f"says {word}, where the activities say {min(others & source)}"
+
+
+def pairs(said: Statement) -> Iterator[str]:
+    """What became what is told in the right order."""
+    source = [pair for one in said.evidence for pair in one.pairs]
+    for pair in ev.pairs(said.text):
+        if any(pair.same(other) for other in source):
+            continue
+        if any(pair.reversed(other) for other in source):
+            yield "turns around what became what"
+        elif all(any(w[:1].isdigit() for w in side) for side in (pair.old, pair.new)):
+            yield "says from what to what, which the activities do not"
+
+
+def versions(said: Statement) -> Iterator[str]:
+    """What is said to be updated to a version is what an activity updates."""
+    if _TO_VERSION.search(said.text) and not said.knows("bump") and not said.knows("upgrade"):
+        yield "says that a version was updated, which the activities do not"
+
+
+def negations(said: Statement) -> Iterator[str]:
+    """A `not` of the text stands in the activities, with the same verb, and theirs in the text."""
+    for index, word in enumerate(said.words):
+        if word not in NEGATIONS:
+            continue
+        behind = [stem(w) for w in said.words[index + 1 : index + 6] if not _adverb(w)]
+        if behind and not _denied(behind[0], said):
+            yield f"says {word}, where the activities do not"
+    positive = NEGATIONS.isdisjoint(said.words) and NEGATIVE.isdisjoint(map(stem, said.words))
+    if positive and all(not NEGATIONS.isdisjoint(one.title_words) for one in said.evidence):
+        yield "leaves out a not"
+
+
+def contraries(said: Statement) -> Iterator[str]:
+    """What was done is not told as stopped."""
+    if not said.plain or (verb := stem(said.plain[0])) not in STOPPING:
+        return
+    things = (stem(word) for word in said.plain[1:] if not _adverb(word))
+    thing = next((one for one in things if one not in FREE), None)
+    negative = not (NEGATIVE | _NOT).isdisjoint(said.titles) or supported(verb, said.titles)
+    if thing and not negative and (thing in said.titles or not _denied(thing, said)):
+        yield f"says {said.plain[0]}, where the activities say the contrary"
+
+
+def mended(said: Statement) -> Iterator[str]:
+    """What was mended is not told as what happens now."""
+    stems = frozenset(map(stem, said.words))
+    if said.issues or SYMPTOMS.isdisjoint(stems):
+        return
+    told = not (MENDING | _NOT).isdisjoint(stems - SYMPTOMS) or "fix" in map(act, stems)
+    titles = said.titles | {a for word in said.titles if (a := act(word))}
+    if not told and ("fix" in titles or not NEGATIVE.isdisjoint(titles)):
+        yield "tells what was mended as what happens now"
+
+
+def _denied(verb: str, said: Statement) -> bool:
+    """Whether a clause of an activity has the verb together with a negative word."""
+    return any(
+        verb in clause.stems and not (NEGATIVE | _NOT).isdisjoint(clause.stems - {verb})
+        for one in said.evidence
+        for clause in one.clauses
+    )
+
+
+def _adverb(word: str) -> bool:
+    return word in FUNCTION or word.endswith("ly")

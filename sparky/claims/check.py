@@ -1,0 +1,103 @@
+"""All checks of a text against its activities in one, and what can be kept of a text that fails."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from sparky.claims import acts, names, prose, wording
+from sparky.claims import evidence as ev
+from sparky.claims.lexicon import FREE, FUNCTION, act, supported
+from sparky.claims.statement import Statement, distinct
+from sparky.claims.stems import stem
+from sparky.model import Activity
+
+_CHECKS: tuple[Callable[[Statement], Iterator[str]], ...] = (
+    names.names,
+    names.files,
+    names.numbers,
+    names.people,
+    acts.acts,
+    acts.lead,
+    acts.about,
+    acts.directions,
+    acts.pairs,
+    acts.versions,
+    acts.negations,
+    acts.contraries,
+    acts.mended,
+    wording.reasons,
+    wording.meaning,
+    wording.words,
+    wording.mixture,
+)
+
+_JOINT = re.compile(
+    rf"(?P<reason>{wording.REASON.pattern})|,?\s+(?:in|for|on|by|with|to|within|across|from|as|at"
+    r"|using|via|including|along|through|under|and)\b|,\s|\s\(",
+    re.IGNORECASE,
+)
+
+_NOWHERE = re.compile(
+    r",?\s+(?:in|of|for|within|across|throughout) the (?:whole |entire )?"
+    r"(?:project|code ?base|code|repository|software|application|system)\.?$",
+    re.IGNORECASE,
+)
+"""A place that says nothing: where else should a change have been made?"""
+
+
+def problems(text: str, activities: Sequence[Activity]) -> tuple[str, ...]:
+    """Why the text must not stand for the activities; empty if it may."""
+    if not activities:
+        return ("cites nothing",)
+    said = Statement(text, activities)
+    found = prose.problems(text, "\n".join(one.folded for one in said.evidence))
+    if found:
+        return tuple(found)  # what is no prose need not be read
+    return tuple(dict.fromkeys(problem for check in _CHECKS for problem in check(said)))
+
+
+def trim(text: str, activities: Sequence[Activity]) -> str:
+    """The longest beginning of the text that passes; the text itself if it does, or if none does.
+
+    A reason is cut wherever the rest stands. Any other end is cut only if what is left says all
+    that the titles say: a place or a condition may be the very point.
+    """
+    if not activities:
+        return text
+    short = _NOWHERE.sub(".", text)
+    text = text if problems(short, activities) else short
+    if not problems(text, activities):
+        return text
+    titles = [found for one in activities if (found := ev.of(one).title - FREE)]
+    for match in sorted(_JOINT.finditer(text), key=lambda match: -match.start()):
+        kept = text[: match.start()].rstrip(" ,;:\u2013\u2014-")
+        said = ev.stems(kept)
+        whole = bool(titles) and all(supported(word, said) for title in titles for word in title)
+        ends = kept.rpartition(" ")[2].casefold() not in FUNCTION
+        if ends and (match["reason"] or whole) and not problems(f"{kept}.", activities):
+            return f"{kept}."
+    return text
+
+
+def telling(text: str) -> frozenset[str]:
+    """Stems of the words of a text that tell one change from another."""
+    return distinct(ev.content(text))
+
+
+def figures(text: str) -> frozenset[str]:
+    """Numbers, names and acts of a text: what two texts that say the same must share."""
+    said = Statement(text, ())
+    named = {ev.fold(token.text) for token in said.tokens if token.name or token.number}
+    done = {name for word in said.plain if (name := act(stem(word)))}
+    return frozenset(named | done)
+
+
+def covers(text: str, activity: Activity) -> bool:
+    """Whether the text speaks of the activity at all: it shares telling words with it."""
+    one = ev.of(activity)
+    said = telling(text)
+    wanted = distinct(one.title) or one.stems
+    shared = {word for word in said if supported(word, wanted)}
+    shared |= {word for word in wanted if supported(word, said)}
+    return bool(shared) and 4 * len(shared) >= min(len(wanted), len(said), 8)

@@ -1,0 +1,139 @@
+"""Identifiers, paths, quotes, references, numbers and people stand in the activities."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from sparky.claims import evidence as ev
+from sparky.claims.lexicon import FUNCTION, NUMBERS, UNITS
+from sparky.claims.statement import EDGES, Statement, Token
+from sparky.claims.stems import stem
+from sparky.model import Role
+
+_REFERENCE = re.compile(r"(?:[\w.-]+/[\w.-]+)?(?:#|gh-)(\d+)", re.IGNORECASE)
+_BY = re.compile(r"\b(merged|reviewed|approved) by (@?[\w-]+)", re.IGNORECASE)
+
+
+def names(said: Statement) -> Iterator[str]:
+    """Whatever has the form of a name, and every capitalised word, stands in an activity."""
+    for token in said.tokens:
+        if not _stands(said, token):
+            yield f"names {token.text}, which the activities do not"
+
+
+def _stands(said: Statement, token: Token) -> bool:
+    text = token.text
+    if token.quoted:
+        return said.stands(text) or (token.code and _together(said, text))
+    if reference := _REFERENCE.fullmatch(text):
+        number = reference[1]
+        keys = {
+            key for one in said.evidence for key in (one.activity.key, *one.activity.references)
+        }
+        return said.stands(f"#{number}") or any(key.endswith(f":{number}") for key in keys)
+    if token.number:
+        return True
+    if token.name:
+        return _name(said, text)
+    if text[:1].isupper() and not token.first:
+        return all(word in FUNCTION or stem(word) in said.stems for word in ev.words(text))
+    return True
+
+
+def _together(said: Statement, code: str) -> bool:
+    """Whether one activity has all parts of a piece of code, though not next to each other."""
+    return any(all(ev.stands(part, [one]) for part in code.split()) for one in said.evidence)
+
+
+def _name(said: Statement, text: str) -> bool:
+    bare = re.sub(r"['\u2019]s$", "", text).strip(EDGES) or text
+    forms = {text, bare, bare.removesuffix("()"), bare.removesuffix("s"), bare.rstrip("+*")}
+    if any(form and said.stands(form) for form in forms):
+        return True
+    if bare.isalpha():
+        return stem(bare) in said.stems
+    # "read/write" and "C++/Rust" are two words each, "src/http.py" is one name.
+    parts = [part for part in re.split(r"[/&]", bare) if part]
+    if len(parts) < 2 or "." in bare or said.stands(f"{parts[0]}/"):
+        return False
+    return all(said.stands(part) or said.knows(part) for part in parts)
+
+
+def files(said: Statement) -> Iterator[str]:
+    """What is called a file is one."""
+    for before, token, after in zip(
+        said.tokens, said.tokens[1:], [*said.tokens[2:], None], strict=False
+    ):
+        typed = after is not None and after.text.casefold() in {"type", "types"}
+        called = token.text.casefold() in {"file", "files"} and before.name and not typed
+        if called and not _is_file(said, before.text):
+            yield f"calls {before.text} a file"
+
+
+def _is_file(said: Statement, text: str) -> bool:
+    wanted = ev.fold(text).rpartition("/")[2]
+    for one in said.evidence:
+        for path in one.paths:
+            name = ev.fold(path).rpartition("/")[2]
+            stemmed = {name, name.partition(".")[0], name.rpartition(".")[2]}
+            if wanted in stemmed or (wanted.startswith(".") and name.endswith(wanted)):
+                return True
+    return said.stands(f"{text} file")
+
+
+def numbers(said: Statement) -> Iterator[str]:
+    """Numbers are given by an activity, of the same unit, or counted by code."""
+    known = ev.counts(said.evidence)
+    for index, token in enumerate(said.tokens):
+        match = token.number
+        digits = match[1] if match else NUMBERS.get(token.text.casefold())
+        if digits is None or token.quoted:
+            continue
+        wanted = ev.number(digits)
+        nouns = [stem(other.text) for other in said.tokens[index + 1 : index + 3]]
+        if _counted(said, wanted, nouns, known):
+            continue
+        if not any(wanted in one.numbers for one in said.evidence):
+            yield f"gives the number {digits}, which the activities do not"
+        elif nouns and nouns[0] in UNITS and not _of_unit(said, wanted, nouns[0]):
+            yield f"gives {digits} in another unit than the activities"
+
+
+def _counted(
+    said: Statement, wanted: str, nouns: Sequence[str], known: dict[str, frozenset[int]]
+) -> bool:
+    if any(wanted == str(count) for noun in nouns for count in known.get(noun, ())):
+        return True
+    # "three types: …" counts activities that each say "type".
+    return wanted == str(len(said.evidence)) and any(
+        all(noun in one.title for one in said.evidence) for noun in nouns
+    )
+
+
+def _of_unit(said: Statement, digits: str, unit: str) -> bool:
+    """Whether the number has that unit somewhere, or stands there as a word."""
+    if ev.beside(digits, unit, said.evidence):
+        return True
+    short = "|".join(u for u in UNITS if u != unit and unit.startswith(u) and len(u) < 3)
+    bare = rf"(?<![\w.]){re.escape(digits)}"
+    return any(
+        (short and re.search(rf"{bare}\s?(?:{short})\b", one.folded))
+        or not re.search(rf"{bare}(?!\w)", one.folded)
+        for one in said.evidence
+    )
+
+
+def people(said: Statement) -> Iterator[str]:
+    """Who is said to have reviewed or merged something had that part in it."""
+    for match in _BY.finditer(said.text):
+        role = Role.MERGER if match[1].casefold() == "merged" else Role.REVIEWER
+        known = {
+            part
+            for one in said.evidence
+            for credit in one.activity.credits
+            if credit.role is role
+            for part in ev.words(f"{credit.person.name} {credit.person.login or ''}")
+        }
+        if not set(ev.words(match[2])) <= known:
+            yield f"says {match.group()}, which the activities do not"

@@ -1,0 +1,97 @@
+"""Is a text plain prose? What can be said of a text by its form alone, before it is compared."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from functools import cache
+
+from sparky import prompts
+
+SHORTEST, LONGEST = 3, 45
+"""Words of a sentence."""
+LETTERS = 320
+"""Most characters of a text."""
+
+_WORD = re.compile(r"\w+(?:['’.-]\w+)*")
+_FORMS = (
+    (re.compile(r"https?:|www\.|\]\(|\[[^\]]*\]\["), "holds a link"),
+    (re.compile(r"</?[a-z!][^>]*>|&(?:\w+|#\d+);", re.IGNORECASE), "holds HTML"),
+    (
+        re.compile(r"\*\*|__\w[^_]*__(?!\w)|^\s*(?:#+\s|[-*+]\s|\d+[.)]\s|>\s)|```|^\||\n"),
+        "holds Markdown",
+    ),
+    (
+        re.compile(r"<\s?[|\uff5c]|[|\uff5c]\s?>|\[/?INST\]|</?s>|<<SYS|(?:start|end)_of_turn"),
+        "holds a token of a chat template",
+    ),
+    (re.compile(r"(?<![\w-])\[?a\d{1,2}\]?(?![\w-])"), "names an id of the prompt"),
+    (
+        re.compile(
+            r"\bas an ai\b|\blanguage model\b|\bi(?:'m| am| cannot| can't)\b|\bsorry\b",
+            re.IGNORECASE,
+        ),
+        "speaks of itself",
+    ),
+    (
+        re.compile(
+            r"\b(?:this|the|these) (?:commit|change|activit(?:y|ies)|patch|item)s?\b", re.IGNORECASE
+        ),
+        "speaks of the change instead of saying it",
+    ),
+    (re.compile(r"[{}]|\\[nt\"]|\"(?:text|cites|about)\"|\.\.\.|…"), "holds what is no prose"),
+)
+
+
+def problems(text: str, source: str) -> list[str]:
+    """What is wrong with the form of a text; `source` is what it was made from."""
+    said = _WORD.findall(text)
+    found = []
+    if len(said) < SHORTEST:
+        return ["is empty or too short"]
+    if len(said) > LONGEST or len(text) > LETTERS:
+        found.append(f"is too long: at most {LONGEST} words")
+    if _loops([word.casefold() for word in said]):
+        found.append("repeats itself")
+    for pattern, reason in _FORMS:
+        match = pattern.search(text)
+        if match and (reason != "names an id of the prompt" or match.group() not in source):
+            found.append(reason)
+    if any(unicodedata.category(char) in {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"} for char in text):
+        found.append("holds hidden characters")
+    foreign = sorted(_scripts(text) - _scripts(source) - {"LATIN"})
+    if foreign:
+        found.append(f"is written in {', '.join(foreign).lower()} letters")
+    if _shingles(text) & _prompt_shingles() - _shingles(source):
+        found.append("repeats the prompt")
+    return found
+
+
+def _loops(said: list[str]) -> bool:
+    """A word three times in a row, three words twice in a row, or four words anywhere again."""
+    runs = [tuple(said[i : i + 4]) for i in range(len(said) - 3)]
+    return (
+        any(said[i] == said[i + 1] == said[i + 2] for i in range(len(said) - 2))
+        or any(said[i : i + 3] == said[i + 3 : i + 6] for i in range(len(said) - 5))
+        or any(times > 1 for times in Counter(runs).values())
+    )
+
+
+def _scripts(text: str) -> set[str]:
+    """Scripts of the letters: LATIN, CYRILLIC, CJK."""
+    return {
+        unicodedata.name(char, "UNKNOWN").partition(" ")[0]
+        for char in text
+        if char.isalpha() and char not in "ªºµ"
+    }
+
+
+def _shingles(text: str) -> set[tuple[str, ...]]:
+    said = [word.casefold() for word in _WORD.findall(text)]
+    return {tuple(said[i : i + 6]) for i in range(len(said) - 5)}
+
+
+@cache
+def _prompt_shingles() -> frozenset[tuple[str, ...]]:
+    return frozenset(_shingles(prompts.wording()))

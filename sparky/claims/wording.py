@@ -1,0 +1,94 @@
+"""Reasons, and all other words of content: they come from the activities."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from sparky.claims import evidence as ev
+from sparky.claims.lexicon import EMPTY, FREE, FUNCTION, NUMBERS, SOFT, supported
+from sparky.claims.statement import Statement, Token, distinct
+from sparky.claims.stems import stem
+
+_BENEFIT = (
+    r"(?:improv|enhanc|ensur|optimi[sz]|streamlin|simplif|facilitat|boost|strengthen|clarif|help"
+    r"|mak|allow|enabl|provid|reduc|increas|prevent|avoid|maintain|support|better|minimi[sz]"
+    r"|maximi[sz]|guarante|keep|giv|lead|result|speed|align|reflect|match|preserv|promot|handl"
+    r"|address|eliminat|compl|prepar|protect|conform|accommodat|account|meet|encourag|caus|remov)"
+)
+REASON = re.compile(
+    r",?\s+(?:"
+    r"in order to|so that|so as to|so it|so they|so users|thereby|thus|hence|therefore|because"
+    r"|since|due to|as a result|as it|as they|as this|for the sake of|with the (?:goal|aim) of"
+    rf"|which\s+(?:\w+\s+)?{_BENEFIT}\w*"
+    rf"|to\s+(?:\w+ly\s+|better\s+|further\s+)?{_BENEFIT}(?!ing)\w*"
+    rf"|(?:thereby\s+|thus\s+|by\s+|while\s+)?{_BENEFIT}\w*ing"
+    r"|for\s+(?:the\s+)?(?:better|improved|enhanced|greater|more|easier|faster|increased|clearer"
+    r"|clarity|consistency|readability|maintainability|efficiency|reliability|compatibility"
+    r"|performance|security|stability|simplicity|convenience)"
+    r")\b",
+    re.IGNORECASE,
+)
+"""Where a text begins to say why, or what it is good for."""
+
+
+def reasons(said: Statement) -> Iterator[str]:
+    """A reason or a benefit is one that an activity gives, in nearly the same words."""
+    end = 0
+    for match in REASON.finditer(said.text):
+        if match.start() < end:
+            continue
+        tail = re.split(r"(?<=[.;])\s", said.text[match.start() :])[0]
+        wanted = {s for w in ev.words(tail) if w not in FUNCTION and (s := stem(w)) not in FREE}
+        if not any(all(supported(w, one.stems) for w in wanted) for one in said.evidence):
+            yield f"gives a reason that the activities do not: {tail.strip(' ,')!r}"
+            end = match.start() + len(tail)
+
+
+def meaning(said: Statement) -> Iterator[str]:
+    """The text says something: a name, or a word that not every change could be told with."""
+    if not any(token.name for token in said.tokens) and not distinct(said.content) - EMPTY:
+        yield "says nothing"
+
+
+def words(said: Statement) -> Iterator[str]:
+    """Every other word of content comes from the activities, or from the few that claim nothing."""
+    missing = [
+        word
+        for index, token in enumerate(said.tokens)
+        if not token.name and not token.number
+        for word in ev.words(token.text)
+        if not _claimless(word) and not _allowed(said, stem(word), index)
+    ]
+    if missing:
+        yield f"says {', '.join(dict.fromkeys(missing))}, which the activities do not"
+
+
+def _claimless(word: str) -> bool:
+    return word in FUNCTION or word in NUMBERS or word.isdigit() or stem(word) in FREE
+
+
+def _allowed(said: Statement, found: str, index: int) -> bool:
+    if supported(found, said.stems):
+        return True
+    near = (*said.tokens[max(0, index - 2) : index], *said.tokens[index + 1 : index + 3])
+    return found in SOFT and _telling(said, near)
+
+
+def _telling(said: Statement, tokens: Sequence[Token]) -> bool:
+    """Whether a name, or a telling word that the activities say, is among the tokens."""
+    for token in tokens:
+        found = stem(token.text)
+        if token.name or (found in said.stems and distinct(frozenset({found}))):
+            return True
+    return False
+
+
+def mixture(said: Statement) -> Iterator[str]:
+    """A text of one statement comes mostly from one activity, not from a word of each."""
+    if len(said.evidence) < 2 or re.search(r",|;|\band\b", said.text):
+        return
+    telling = distinct(said.content) & said.stems
+    most = max(len(telling & one.stems) for one in said.evidence)
+    if len(telling) > 2 and 3 * most < 2 * len(telling):
+        yield "mixes what different activities say"

@@ -1,0 +1,113 @@
+"""Points that code makes of activities: their section, their weight, and the lines they write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sparky import paths, plain, words
+from sparky.model import Activity, Change, Omission, Origin, Point, Section, Traits, Usage
+from sparky.ports import Answer
+
+LONGEST = 160
+"""Characters of a title that stands as a point."""
+LARGE = 100
+"""Lines from which a change is told even if nobody said what it is."""
+
+MERGE = "merge commit; what it merged is told by itself"
+SILENT = "its message says nothing, and it is small"
+
+_SECTIONS: dict[Change, Section] = {
+    Change.FEATURE: Section.FEATURES,
+    Change.FIX: Section.FIXES,
+    Change.PERFORMANCE: Section.PERFORMANCE,
+    Change.SECURITY: Section.SECURITY,
+    Change.DOCUMENTATION: Section.DOCUMENTATION,
+    Change.DEPENDENCY: Section.DEPENDENCIES,
+    Change.RELEASE: Section.RELEASES,
+    Change.REFACTORING: Section.MAINTENANCE,
+    Change.TESTS: Section.MAINTENANCE,
+    Change.BUILD: Section.MAINTENANCE,
+    Change.FORMATTING: Section.MAINTENANCE,
+    Change.REVERT: Section.OTHER,
+    Change.MERGE: Section.OTHER,
+    Change.OTHER: Section.OTHER,
+}
+
+
+def section(traits: Sequence[Traits]) -> Section:
+    """Where a point over activities with these traits stands.
+
+    Breaking before security before what the most significant of them is.
+    """
+    if any(one.breaking for one in traits):
+        return Section.BREAKING
+    if any(one.change is Change.SECURITY for one in traits):
+        return Section.SECURITY
+    order = list(Section)
+    best = max(one.significance for one in traits)
+    return min(
+        (_SECTIONS[one.change] for one in traits if one.significance == best), key=order.index
+    )
+
+
+def make(
+    text: str, cited: Sequence[Activity], traits: Mapping[str, Traits], origin: Origin
+) -> Point:
+    """A point as significant as the most significant activity that it cites."""
+    known = [traits[one.key] for one in cited]
+    return Point(
+        text=text,
+        section=section(known),
+        cites=tuple(one.key for one in cited),
+        origin=origin,
+        significance=max(one.significance for one in known),
+    )
+
+
+def extract(activity: Activity, traits: Mapping[str, Traits]) -> Point | Omission:
+    """The activity in its own words, or why it is left out.
+
+    A title that tells nothing gives way to the first line below it, and that to what code knows of
+    a large change.
+    """
+    if activity.is_merge and not activity.body.strip():
+        return Omission(activity.key, MERGE)
+    if text := title(activity):
+        return make(text, [activity], traits, Origin.EXTRACTIVE)
+    if activity.additions + activity.deletions >= LARGE or traits[activity.key].breaking:
+        return make(size(activity), [activity], traits, Origin.RULE)
+    return Omission(activity.key, SILENT)
+
+
+def title(activity: Activity) -> str:
+    """The activity's own title without a conventional prefix and number; "" if it says nothing."""
+    if words.is_empty(activity.title):
+        lines = (line.strip(" *-#") for line in plain.body(activity.body).splitlines())
+        first = next((line for line in lines if len(line.split()) > 1), "")
+        return _line("" if words.is_empty(first) else first)
+    subject = words.parse(activity.title)
+    if subject.change is None and subject.areas:
+        return _line(activity.title)
+    return _line(subject.text)
+
+
+def _line(text: str) -> str:
+    text = plain.line(text, most=LONGEST).rstrip(" .")
+    first = text.partition(" ")[0]
+    return text[:1].upper() + text[1:] if first.isalpha() and first.islower() else text
+
+
+def size(activity: Activity) -> str:
+    """What code knows of a change that nobody described."""
+    total = max(activity.files_total, len(activity.files))
+    where = paths.directory([file.path for file in activity.files])
+    named = f" in {where}" if where else ""
+    files = "1 file" if total == 1 else f"{total} files"
+    return f"Changed {files}{named} (+{activity.additions} -{activity.deletions})"
+
+
+def spent(answer: Answer) -> Usage:
+    """What an answer cost; one from the cache costs nothing now."""
+    if answer.cached:
+        return Usage(cache_hits=1)
+    return Usage(answer.prompt_tokens, answer.completion_tokens, calls=1, seconds=answer.seconds)

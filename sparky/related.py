@@ -1,0 +1,78 @@
+"""Which activities belong in one sentence: parts of one change, told by the same words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from sparky import claims, words
+from sparky.model import Activity, Kind, Traits
+
+MOST = 4
+"""Activities that one sentence can still name the parts of."""
+ALIKE = 0.5
+"""Share of telling words that two titles must have in common."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What two activities are compared by."""
+
+    request: str | None
+    areas: tuple[str, ...]
+    words: frozenset[str]
+    traits: Traits
+
+
+def groups(
+    activities: Sequence[Activity], traits: Mapping[str, Traits]
+) -> tuple[tuple[Activity, ...], ...]:
+    """Each activity in exactly one group of at most `MOST`, in the order of the first of each.
+
+    Commits of one pull request, commits to one area that say nearly the same, and titles that share
+    half of their telling words belong together if they are changes of one kind.
+    """
+    made: list[list[Activity]] = []
+    marks = {one.key: _mark(one, traits[one.key]) for one in activities}
+    for activity in activities:
+        home = next(
+            (
+                group
+                for group in made
+                if len(group) < MOST
+                and all(_alike(marks[activity.key], marks[other.key]) for other in group)
+            ),
+            None,
+        )
+        if home is None:
+            made.append([activity])
+        else:
+            home.append(activity)
+    return tuple(map(tuple, made))
+
+
+def _mark(activity: Activity, traits: Traits) -> _Mark:
+    requests = [k for k in activity.references if k.startswith(f"{Kind.PULL_REQUEST}:")]
+    subject = words.parse(activity.title)
+    return _Mark(
+        request=requests[0] if len(requests) == 1 else None,
+        areas=subject.areas,
+        words=frozenset() if words.is_empty(activity.title) else claims.telling(subject.text),
+        traits=traits,
+    )
+
+
+def _alike(one: _Mark, other: _Mark) -> bool:
+    if (one.traits.change, one.traits.breaking) != (other.traits.change, other.traits.breaking):
+        return False
+    if not one.words or not other.words:
+        return False
+    if one.request and one.request == other.request:
+        return True
+    shared = len(one.words & other.words) / len(one.words | other.words)
+    return shared >= (ALIKE / 2 if one.areas and one.areas == other.areas else ALIKE)
+
+
+def flat(groups: Iterable[Sequence[Activity]]) -> list[Activity]:
+    """All activities of some groups."""
+    return [one for group in groups for one in group]

@@ -1,0 +1,72 @@
+"""What an engine's answer says, as far as it has the form that was asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+
+_FENCE = re.compile(r"^\s*```\w*\s*|\s*```\s*$")
+_ENDS = (".", "!", "?")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One point of an answer: ids that exist, at least one, and a text."""
+
+    cites: tuple[str, ...]
+    text: str
+
+
+def points(answer: str, ids: Collection[str]) -> tuple[tuple[Reply, ...], tuple[str, ...]]:
+    """The points of an answer, and why others were refused.
+
+    A point that cites an unknown id, or none, is refused: what it speaks of nobody knows.
+    """
+    found = _load(answer)
+    entries = found.get("points") if isinstance(found, dict) else found
+    if not isinstance(entries, list):
+        return (), ("the answer is not JSON with points",)
+    good: list[Reply] = []
+    refused: list[str] = []
+    for entry in entries:
+        cites = entry.get("cites") if isinstance(entry, dict) else None
+        text = entry.get("text") if isinstance(entry, dict) else None
+        if not isinstance(cites, list) or not isinstance(text, str):
+            refused.append("a point has no cites or no text")
+        elif not cites or any(not isinstance(one, str) or one not in ids for one in cites):
+            refused.append(f"a point cites what is not there: {_short(json.dumps(cites))}")
+        else:
+            good.append(Reply(tuple(dict.fromkeys(cites)), sentence(text)))
+    return tuple(good), tuple(refused)
+
+
+def text(answer: str) -> str | None:
+    """The text of an answer of one sentence; None if it has none."""
+    found = _load(answer)
+    said = found.get("text") if isinstance(found, dict) else None
+    return sentence(said) if isinstance(said, str) else None
+
+
+def sentence(text: str) -> str:
+    """A text with single spaces, a capital letter and a full stop. Code keeps its case."""
+    text = " ".join(text.split())
+    first = text.partition(" ")[0]
+    if first.isalpha() and first.islower():
+        text = text[:1].upper() + text[1:]
+    return f"{text}." if text and not text.endswith(_ENDS) else text
+
+
+def _load(answer: str) -> object:
+    bare = _FENCE.sub("", answer)
+    for candidate in (bare, bare[bare.find("{") : bare.rfind("}") + 1]):
+        try:
+            return json.loads(candidate)
+        except ValueError:
+            continue
+    return None
+
+
+def _short(text: str, most: int = 80) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -1,0 +1,225 @@
+"""The check of claims: true sentences pass, invented ones do not, on a labelled set and alone."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sparky import claims, prompts
+from sparky.model import Activity, Credit, FileChange, Kind, Role
+from tests import factories as make
+
+DATA = Path(__file__).parent.parent / "data" / "claims.toml"
+
+
+def activity(index: int, fields: dict[str, Any]) -> Activity:
+    """An activity of the labelled set."""
+    renamed = dict(line.split()[::-1] for line in fields.get("renamed", ()))
+    files = []
+    for line in fields.get("files", ()):
+        path, added, gone = line.split()
+        files.append(FileChange(path, int(added), -int(gone), renamed.get(path)))
+    people = [make.credit(make.person(fields["author"]))]
+    if "reviewer" in fields:
+        people.append(Credit(make.person(fields["reviewer"]), Role.REVIEWER))
+    kind = Kind(fields.get("kind", "commit"))
+    key = f"{kind}:{fields['number']}" if "number" in fields else f"commit:{make.oid(index)}"
+    return make.commit(
+        index,
+        fields["title"],
+        key=key,
+        kind=kind,
+        body=fields["body"],
+        state=fields.get("state", ""),
+        files=tuple(files),
+        credits=tuple(people),
+        labels=tuple(fields.get("labels", ())),
+        references=tuple(fields.get("references", ())),
+    )
+
+
+def cases() -> Iterator[tuple[tuple[Activity, ...], str, bool, str]]:
+    """Activities, a sentence about them, whether it is true, and how it was made."""
+    for case in tomllib.loads(DATA.read_text(encoding="utf-8"))["case"]:
+        activities = tuple(activity(n, fields) for n, fields in enumerate(case["activities"], 1))
+        for text in case["true"]:
+            yield activities, text, True, "true"
+        for text in case["false"]:
+            how, _, sentence = text.partition(": ")
+            yield activities, sentence, False, how
+
+
+LABELLED = list(cases())
+TRUE = [(activities, text) for activities, text, label, _ in LABELLED if label]
+FALSE = [(activities, text, how) for activities, text, label, how in LABELLED if not label]
+
+
+def test_labelled_set_is_large_enough_to_mean_something() -> None:
+    """There are at least 60 true and 60 false sentences, the false ones of all sorts."""
+    sorts = {how for _, _, how in FALSE}
+    assert len(TRUE) >= 60
+    assert len(FALSE) >= 60
+    assert sorts >= {"number", "file", "name", "person", "reason", "other", "negation", "direction"}
+
+
+def test_true_sentences_pass() -> None:
+    """At least 95 in 100 true sentences of the labelled set pass."""
+    refused = [text for activities, text in TRUE if claims.problems(text, activities)]
+    assert len(refused) <= len(TRUE) * 0.05, refused
+
+
+def test_false_sentences_are_refused() -> None:
+    """No false sentence of the labelled set passes."""
+    passed = [
+        f"{how}: {text}" for activities, text, how in FALSE if not claims.problems(text, activities)
+    ]
+    assert passed == []
+
+
+def test_sentence_about_another_change_is_refused() -> None:
+    """A true sentence stands for its own activities and for hardly any others of the set."""
+    others = {id(activities): activities for activities, _ in TRUE}
+    wrong = [
+        text
+        for activities, text in TRUE
+        for key, other in others.items()
+        if key != id(activities) and not claims.problems(text, other)
+    ]
+    assert wrong == []
+
+
+GAUGE = make.commit(
+    1,
+    "Fix the fuel gauge",
+    body="It showed 40 litres too many when the tank was below 10 litres.",
+    files=(make.file_change("src/gauge.py"), make.file_change("tests/test_gauge.py")),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "empty"),
+        ("Fixed it.", "too short"),
+        ("Fixed the fuel gauge " + "of the tank " * 30, "too long"),
+        ("Fixed the fuel gauge the fuel gauge the fuel gauge.", "repeats itself"),
+        ("Fixed the fuel gauge. See https://example.org/x.", "link"),
+        ("Fixed the [fuel gauge](x).", "link"),
+        ("Fixed the <b>fuel gauge</b>.", "HTML"),
+        ("Fixed the **fuel gauge**.", "Markdown"),
+        ("# Fixed the fuel gauge.", "Markdown"),
+        ("Fixed the fuel gauge.<|im_end|>", "chat template"),
+        ("[INST] Fixed the fuel gauge.", "chat template"),
+        ("Fixed the fuel gauge (a1).", "id"),
+        ("As an AI, I fixed the fuel gauge.", "itself"),
+        ("This commit fixed the fuel gauge.", "speaks of the change"),
+        ("Исправлен fuel gauge.", "cyrillic"),
+        ("Fixed the fuel\u200b gauge.", "hidden"),
+        ('{"text": "Fixed the fuel gauge"}', "no prose"),
+        ("Fixed a bug.", "says nothing"),
+        ("Fixed the fuel gauge for Ada Lovelace.", "names Lovelace"),
+        ("Fixed the fuel gauge in commit deadbeefcafe.", "deadbeefcafe"),
+        ("Fixed the fuel gauge with gauge.reset().", "names gauge.reset()"),
+        ("Fixed the fuel gauge (#12).", "names #12"),
+        ('Fixed the "oil gauge" of the tank.', "names oil gauge"),
+        ("Fixed the fuel gauge, ensuring accuracy.", "reason"),
+    ],
+)
+def test_fault_is_named(text: str, reason: str) -> None:
+    """What is wrong with a text is said in words that name it."""
+    assert reason in "; ".join(claims.problems(text, [GAUGE]))
+
+
+def test_text_without_cites_is_refused() -> None:
+    """A text that cites nothing stands for nothing."""
+    assert claims.problems("Fixed the fuel gauge.", []) == ("cites nothing",)
+
+
+def test_example_of_the_prompt_is_refused() -> None:
+    """A sentence out of a prompt's example does not come through as a point."""
+    leaked = "Fixed the whistle of the kettle, which stayed silent below 3 litres."
+    assert leaked in prompts.wording()
+    assert "repeats the prompt" in claims.problems(leaked, [GAUGE])
+
+
+def test_counts_that_code_knows_may_be_told() -> None:
+    """Files, lines and activities may be counted, with the right number only."""
+    assert claims.problems("Fixed the fuel gauge in two files.", [GAUGE]) == ()
+    assert claims.problems("Fixed the fuel gauge in three files.", [GAUGE]) != ()
+
+
+def test_who_reviewed_is_checked_by_part() -> None:
+    """A person who wrote a change is not told as the one who reviewed it."""
+    change = make.pull_request(
+        credits=(
+            make.credit(make.person("Ada Byron")),
+            Credit(make.person("Lin Chen"), Role.REVIEWER),
+        )
+    )
+    assert claims.problems("The fuel gauge was reviewed by Lin.", [change]) == ()
+    assert claims.problems("The fuel gauge was reviewed by Ada.", [change]) != ()
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Fixed the fuel gauge to improve accuracy.", "Fixed the fuel gauge."),
+        ("Fixed the fuel gauge, making it more robust and reliable.", "Fixed the fuel gauge."),
+        ("Fixed the fuel gauge in the dashboard.", "Fixed the fuel gauge."),
+        ("Fixed the fuel gauge in the project.", "Fixed the fuel gauge."),
+        ("Fixed the fuel gauge.", "Fixed the fuel gauge."),
+    ],
+)
+def test_what_the_activities_do_not_say_is_cut(text: str, kept: str) -> None:
+    """An invented end goes, and what is left stands as a sentence."""
+    assert claims.trim(text, [GAUGE]) == kept
+
+
+@pytest.mark.parametrize(
+    "text", ["Fixed the oil gauge to improve accuracy.", "Improved accuracy by fixing it.", ""]
+)
+def test_what_fails_without_its_end_too_is_left_as_it_is(text: str) -> None:
+    """Nothing is cut where no beginning of the text passes."""
+    assert claims.trim(text, [GAUGE]) == text
+
+
+def test_condition_that_the_title_has_is_not_cut() -> None:
+    """What narrows a statement stays: without it the statement says too much."""
+    narrow = make.commit(1, "Disable the cache in tests")
+    text = "Disabled the cache in unit suites."
+    assert claims.trim(text, [narrow]) == text
+
+
+def test_text_covers_what_it_speaks_of() -> None:
+    """A text speaks of an activity if it shares its telling words, not just any verb."""
+    oil = make.commit(2, "Fix the oil lamp")
+    assert claims.covers("Fixed the fuel gauge.", GAUGE)
+    assert not claims.covers("Fixed the fuel gauge.", oil)
+    assert claims.covers("Fixed the fuel gauge and the oil lamp.", oil)
+
+
+words = st.text(alphabet=st.characters(codec="utf-8"), max_size=80)
+
+
+@given(text=words, title=words, body=words)
+def test_any_text_gets_an_answer(text: str, title: str, body: str) -> None:
+    """Whatever the text and the activity are, the check and the trim end without an error."""
+    cited = [make.commit(1, title, body=body)]
+    trimmed = claims.trim(text, cited)
+    assert claims.problems(trimmed, cited) == claims.problems(trimmed, cited)
+    assert len(trimmed) <= len(text) + 1
+
+
+@given(number=st.integers(min_value=13, max_value=10**6))
+def test_no_number_passes_that_is_not_given(number: int) -> None:
+    """A number that no activity gives and code does not count is refused."""
+    text = f"Fixed the fuel gauge, which showed {number} litres too many."
+    problems = claims.problems(text, [GAUGE])
+    assert (problems == ()) == (number == 40)
+    assert number == 40 or f"gives the number {number}, which the activities do not" in problems
