@@ -49,6 +49,16 @@ def secondary(status: int, retry_after: int | None, request_id: str) -> Answer:
     return message(status, text, page, **headers)
 
 
+def abuse(status: int, retry_after: int | None) -> Answer:
+    """A secondary limit in the words that GitHub used before it was called so."""
+    text = (
+        "You have triggered an abuse detection mechanism. Please wait a few minutes before you try "
+        "again."
+    )
+    headers = {} if retry_after is None else {"retry_after": str(retry_after)}
+    return message(status, text, "/rest", **headers)
+
+
 def went_wrong(status: int, request_id: str) -> Answer:
     """A query that took too long, as 502 or as 200."""
     text = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -21,26 +22,30 @@ def instead(
     """The answer of a fault that leaves nothing of the right one; None when that is to be made."""
     if fault is None:
         return None
-    number = f"FA17:{fault.hits:04X}"
-    what = fault.what
-    if what is What.BAD_GATEWAY:
-        return answer.went_wrong(502, number)
-    if what is What.TIMEOUT:
-        return answer.went_wrong(200, number)
-    if what is What.GATEWAY_TIMEOUT:
-        return answer.too_slow(504)
-    if what is What.UNAVAILABLE:
-        return answer.too_slow(503)
-    if what is What.UNAUTHORIZED:
-        return answer.message(401, "Bad credentials")
-    if what is What.SECONDARY_LIMIT:
-        return answer.secondary(fault.status, fault.retry_after, number)
-    if what is What.PRIMARY_LIMIT and token is not None:
+    if fault.what is What.PRIMARY_LIMIT and token is not None:
         server.drain(token.value, 0, resource)
         if resource == "graphql":
-            return endpoint.exhausted(token)
+            return endpoint.exhausted(token, server.limits.exhausted_type)
         return answer.message(fault.status, f"API rate limit exceeded for user ID {token.who}.")
-    return None
+    made = INSTEAD.get(fault.what)
+    return None if made is None else made(fault)
+
+
+def _number(fault: Fault) -> str:
+    return f"FA17:{fault.hits:04X}"
+
+
+INSTEAD: dict[What, Callable[[Fault], Answer]] = {
+    What.BAD_GATEWAY: lambda fault: answer.went_wrong(502, _number(fault)),
+    What.TIMEOUT: lambda fault: answer.went_wrong(200, _number(fault)),
+    What.GATEWAY_TIMEOUT: lambda _: answer.too_slow(504),
+    What.UNAVAILABLE: lambda _: answer.too_slow(503),
+    What.UNAUTHORIZED: lambda _: answer.message(401, "Bad credentials"),
+    What.SECONDARY_LIMIT: lambda fault: answer.secondary(
+        fault.status, fault.retry_after, _number(fault)
+    ),
+    What.ABUSE: lambda fault: answer.abuse(fault.status, fault.retry_after),
+}
 
 
 def spoil(made: Answer, fault: Fault, seed: int) -> Answer:

@@ -109,8 +109,8 @@ class Query:
         """Charge, execute, and answer as GitHub does, too late if it took too long."""
         limits = meter.limits
         standing = meter.standing(token.who, "graphql", limit)
-        if standing is not None and standing.remaining <= 0:
-            return exhausted(token)
+        if limit is not None and standing is not None and standing.remaining <= 0:
+            return exhausted(token, limits.exhausted_type)
         points = self.cost.points
         standing = meter.charge(token.who, "graphql", limit, points)
         context = Context(
@@ -148,13 +148,13 @@ def request_id(world: World, token: Token) -> str:
     return f"{token.account.number:04X}:{int(world.clock.now().timestamp()):X}"
 
 
-def exhausted(token: Token) -> Answer:
+def exhausted(token: Token, kind: str = "RATE_LIMITED") -> Answer:
     """No points are left: 200, and the error in the body."""
     number = token.account.database_id
     whose = f"installation ID {number}" if token.installation else f"user ID {number}"
     text = f"API rate limit exceeded for {whose}."
-    made = answer.as_json({"errors": [{"type": "RATE_LIMITED", "message": text}]})
-    made.errors = ("RATE_LIMITED",)
+    made = answer.as_json({"errors": [{"type": kind, "message": text}]})
+    made.errors = (kind,)
     return made
 
 

@@ -32,6 +32,8 @@ class What(StrEnum):
     """RESOURCE_LIMITS_EXCEEDED: every list behind the first level is null, with errors."""
     SECONDARY_LIMIT = "secondary_limit"
     """Refused by a secondary limit; `status` and `retry_after` choose the variant."""
+    ABUSE = "abuse"
+    """The same in the older words: an abuse detection mechanism."""
     PRIMARY_LIMIT = "primary_limit"
     """Refused as if no points were left."""
     UNAUTHORIZED = "401"

@@ -34,6 +34,10 @@ class Limits:
     seconds: float | None = 10
     """After so long a request is given up with a 502."""
     secondary_status: int = 403
+    exhausted_type: str = "RATE_LIMITED"
+    """Type of the error when no points are left; `RATE_LIMIT` has been seen as well."""
+    shows_zero: bool = False
+    """Whether a server without limits says 0 of 0, as some do, rather than nothing."""
     cursor_lifetime: timedelta = timedelta(hours=12)
     """Cursors older than this are refused; GitHub does not say how long they live."""
 
@@ -66,7 +70,7 @@ class Standing:
 
     @property
     def remaining(self) -> int:
-        return self.limit - self.used
+        return max(0, self.limit - self.used)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -103,7 +107,7 @@ class Meter:
         return self._at(who, resource, limit, 0)
 
     def charge(self, who: str, resource: str, limit: int | None, points: int) -> Standing | None:
-        """Take points; more than there are takes all of them."""
+        """Take points; the last query may take more than there are."""
         return self._at(who, resource, limit, points)
 
     def drain(self, who: str, resource: str, limit: int, remaining: int = 0) -> None:
@@ -123,10 +127,10 @@ class Meter:
 
     def _at(self, who: str, resource: str, limit: int | None, points: int) -> Standing | None:
         if limit is None:
-            return None
+            return Standing(resource, 0, 0, self.clock.now()) if self.limits.shows_zero else None
         with self._lock:
             window = self._window(who, resource)
-            window.used = min(limit, window.used + points)
+            window.used += points
             return Standing(resource, limit, window.used, window.reset_at)
 
     # ---- Secondary limits --------------------------------------------------------------------------

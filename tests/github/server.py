@@ -184,7 +184,7 @@ class Server:
             if path == "/rate_limit":
                 return handler(call)
             standing = self.meter.standing(who, "core", limit)
-            if standing is not None and standing.remaining <= 0:
+            if limit is not None and standing is not None and standing.remaining <= 0:
                 return answer.message(403, f"API rate limit exceeded for user ID {who}.")
             with self.world.lock:
                 made = rest.conditional(handler(call, **parts), headers.get("if-none-match"))

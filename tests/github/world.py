@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from tests.github import gitlog, ids, sizes
 from tests.github.accounts import BOTS, Account, Bot, Organization, Team, User, make_user
@@ -157,7 +156,7 @@ class World(Events):
     def owned(self, owner: Account) -> list[Repository]:
         return [one for one in self.repositories.values() if one.owner is owner and not one.deleted]
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Repository]:
         return (one for one in self.repositories.values() if not one.deleted)
 
     # ---- What is kept in memory --------------------------------------------------------------------

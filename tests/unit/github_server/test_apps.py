@@ -69,7 +69,7 @@ def test_times_that_do_not_hold_are_refused(
 ) -> None:
     """At most ten minutes, not over, and not from the future."""
     now = int(github.world.clock.now().timestamp())
-    moved = {name: now + seconds for name, seconds in claims.items()}
+    moved: dict[str, Any] = {name: now + seconds for name, seconds in claims.items()}
     response = ask(github, signed(github, app, key, **moved))
     assert response.status_code == 401
     assert words in response.json()["message"]

@@ -23,6 +23,7 @@ OTHER = "query Other { viewer { id } }"
         (What.TIMEOUT, 200, "This may be the result of a timeout"),
         (What.UNAUTHORIZED, 401, "Bad credentials"),
         (What.SECONDARY_LIMIT, 403, "secondary rate limit"),
+        (What.ABUSE, 403, "abuse detection mechanism"),
         (What.PRIMARY_LIMIT, 200, "API rate limit exceeded"),
     ],
 )

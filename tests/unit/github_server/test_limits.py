@@ -2,12 +2,14 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from tests.github import Fault, Limits, Server, What, World
 from tests.github.client import Client
+from tests.github.faults import Incoming
 from tests.github.fixture import Serving
 
 VIEWER = "query Who { viewer { login } }"
@@ -23,6 +25,25 @@ def test_without_points_the_answer_is_200_with_an_error(github: Server, client: 
     assert response.json()["errors"][0]["type"] == "RATE_LIMITED"
     assert "data" not in response.json()
     assert response.headers["x-ratelimit-remaining"] == "0"
+
+
+def test_the_error_of_no_points_has_two_types(serving: Serving) -> None:
+    """RATE_LIMIT has been seen since 2026 beside RATE_LIMITED (yanyongyu/githubkit#272)."""
+    limits = replace(Limits.primary_only(), exhausted_type="RATE_LIMIT")
+    github = serving(World(repositories=1), limits=limits)
+    with Client(github) as client:
+        github.drain(client.token)
+        assert client.errors(VIEWER)[0]["type"] == "RATE_LIMIT"
+
+
+def test_the_last_query_may_take_more_than_there_is(github: Server, client: Client) -> None:
+    """used passes the limit, remaining stays at 0 (seen in cli/cli#8321)."""
+    github.drain(client.token, remaining=1)
+    response = client.post(EXPENSIVE)
+    assert "errors" not in response.json()
+    assert response.headers["x-ratelimit-used"] == "5050"
+    assert response.headers["x-ratelimit-remaining"] == "0"
+    assert client.errors(VIEWER)
 
 
 def test_points_come_back_when_the_hour_is_over(github: Server, client: Client) -> None:
@@ -92,7 +113,12 @@ def test_too_many_at_the_same_time_are_refused(serving: Serving) -> None:
     github = serving(World(repositories=1), limits=Limits(concurrent=2))
     held = github.faults.add(Fault(what=What.HOLD, times=2, match={"name": "Held"}))
     arrived = threading.Semaphore(0)
-    held.when = lambda _: arrived.release() is None
+
+    def note(_: Incoming) -> bool:
+        arrived.release()
+        return True
+
+    held.when = note
     token = github.token()
     with Client(github, token) as client, ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(client.post, "query Held { viewer { login } }") for _ in range(2)]

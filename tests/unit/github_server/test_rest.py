@@ -1,10 +1,11 @@
 """REST: conditional requests, limits, pages; by 'Best practices for using the REST API'."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from tests.github import Server, World
+from tests.github import Limits, Server, World
 from tests.github.client import Client
 from tests.github.fixture import Serving
 
@@ -102,6 +103,16 @@ def test_an_enterprise_server_has_no_limits_by_default(enterprise: Server) -> No
         answer = client.get("/rate_limit")
     assert answer.status_code == 404
     assert answer.json()["message"] == "Rate limiting is not enabled."
+
+
+def test_some_servers_without_limits_say_zero_of_zero(serving: Serving) -> None:
+    """A limit of 0 with 0 remaining means that there is none (apache/devlake#8020)."""
+    limits = replace(Limits.off(), shows_zero=True)
+    server = serving(World(repositories=1), limits=limits, enterprise=True)
+    with Client(server) as client:
+        response = client.post("{ rateLimit { limit remaining used } viewer { login } }")
+    assert response.json()["data"]["rateLimit"] == {"limit": 0, "remaining": 0, "used": 0}
+    assert response.headers["x-ratelimit-limit"] == "0"
 
 
 def test_a_window_of_commits_over_rest(serving: Serving) -> None:
