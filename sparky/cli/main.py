@@ -149,3 +149,7 @@ def main() -> None:
     if "--debug" not in sys.argv:
         sys.excepthook = unexpected
     sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -40,8 +40,8 @@ def _configuration(settings: configuration.Settings) -> dict[str, Any]:
         "accept_content": ["json"],
         "task_serializer": "json",
         "task_ignore_result": True,
-        "task_queues": [Queue(name) for name in QUEUES],
-        "task_routes": {f"sparky.{name}": {"queue": name} for name in QUEUES},
+        "task_queues": [Queue(name, routing_key=name) for name in QUEUES],
+        "task_routes": {f"sparky.{name}": {"queue": name, "routing_key": name} for name in QUEUES},
         "task_create_missing_queues": False,
         # Late acknowledgement only makes recovery quicker: steps and leases keep the truth.
         "task_acks_late": True,
