@@ -252,8 +252,8 @@ def _provenance(summaries: Sequence[Summary], desk: _Desk) -> Provenance:
     engines = [*(summary.engine for summary in asked), *([desk.engine.name] if desk.model else [])]
     models = [*(summary.model for summary in asked), *([desk.model] if desk.model else [])]
     return Provenance(
-        engine=", ".join(dict.fromkeys(filter(None, engines))) or desk.engine.name,
-        model=", ".join(dict.fromkeys(filter(None, models))) or desk.engine.model,
+        engine=", ".join(dict.fromkeys(filter(None, engines))) or "none",
+        model=", ".join(dict.fromkeys(filter(None, models))) or "none",
         prompt_version=prompts.version(),
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from sparky import paths, plain, words
@@ -50,6 +51,12 @@ def section(traits: Sequence[Traits]) -> Section:
     )
 
 
+_MERGED = re.compile(
+    r"Merged? (?:pull request|branch|remote-tracking branch|tag|in|PR)\b|Merge [\w/.-]+ into "
+)
+"""A title that a machine wrote; what people wrote stands below it."""
+
+
 def make(
     text: str, cited: Sequence[Activity], traits: Mapping[str, Traits], origin: Origin
 ) -> Point:
@@ -73,15 +80,22 @@ def extract(activity: Activity, traits: Mapping[str, Traits]) -> Point | Omissio
     if activity.is_merge and not activity.body.strip():
         return Omission(activity.key, MERGE)
     if text := title(activity):
-        return make(text, [activity], traits, Origin.EXTRACTIVE)
+        return make(_placed(text, activity), [activity], traits, Origin.EXTRACTIVE)
     if activity.additions + activity.deletions >= LARGE or traits[activity.key].breaking:
         return make(size(activity), [activity], traits, Origin.RULE)
     return Omission(activity.key, SILENT)
 
 
+def _placed(text: str, activity: Activity) -> str:
+    """A title of one or two words with the place of the change behind it."""
+    files = [file.path for file in activity.files]
+    where = files[0] if len(files) == 1 else paths.directory(files)
+    return f"{text} ({where})" if where and len(text.split()) < 3 else text
+
+
 def title(activity: Activity) -> str:
     """The activity's own title without a conventional prefix and number; "" if it says nothing."""
-    if words.is_empty(activity.title):
+    if words.is_empty(activity.title) or _MERGED.match(activity.title):
         lines = (line.strip(" *-#") for line in plain.body(activity.body).splitlines())
         first = next((line for line in lines if len(line.split()) > 1), "")
         return _line("" if words.is_empty(first) else first)

@@ -28,6 +28,8 @@ def points(answer: str, ids: Collection[str]) -> tuple[tuple[Reply, ...], tuple[
     entries = found.get("points") if isinstance(found, dict) else found
     if not isinstance(entries, list):
         return (), ("the answer is not JSON with points",)
+    if not entries:
+        return (), ("the answer has no points",)
     good: list[Reply] = []
     refused: list[str] = []
     for entry in entries:
