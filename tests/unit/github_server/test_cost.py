@@ -44,6 +44,15 @@ def test_a_query_takes_at_least_one_point() -> None:
     assert cost("{ viewer { login } }").points == 1
 
 
+@pytest.mark.parametrize(("ids", "points"), [(49, 1), (50, 2), (83, 2), (84, 3)])
+def test_points_are_rounded_to_the_nearest_whole_number(ids: int, points: int) -> None:
+    """'Divide the number by 100 and round the result': 147, 150, 249 and 252 requests."""
+    query = """query($ids: [ID!]!) { nodes(ids: $ids) { ... on Repository {
+        pullRequests(first: 1) { nodes { id } } issues(first: 1) { nodes { id } }
+        releases(first: 1) { nodes { id } } } } }"""
+    assert cost(query, ids=["x"] * ids).points == points
+
+
 def test_variables_and_their_defaults_decide() -> None:
     """A page size may come from a variable, its default, or neither."""
     query = "query($n: Int = 7) { viewer { repositories(first: $n) { nodes { id } } } }"
