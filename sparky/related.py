@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sparky import claims, words
+from sparky import claims, points, words
 from sparky.model import Activity, Kind, Traits
 
 MOST = 4
@@ -53,11 +53,10 @@ def groups(
 
 def _mark(activity: Activity, traits: Traits) -> _Mark:
     requests = [k for k in activity.references if k.startswith(f"{Kind.PULL_REQUEST}:")]
-    subject = words.parse(activity.title)
     return _Mark(
         request=requests[0] if len(requests) == 1 else None,
-        areas=subject.areas,
-        words=frozenset() if words.is_empty(activity.title) else claims.telling(subject.text),
+        areas=words.parse(activity.title).areas,
+        words=claims.telling(points.title(activity)),
         traits=traits,
     )
 

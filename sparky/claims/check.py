@@ -70,7 +70,7 @@ def trim(text: str, activities: Sequence[Activity]) -> str:
     if not problems(text, activities):
         return text
     titles = [found for one in activities if (found := ev.of(one).title - FREE)]
-    for match in sorted(_JOINT.finditer(text), key=lambda match: -match.start()):
+    for match in reversed(list(_JOINT.finditer(text[: 2 * prose.LETTERS]))):
         kept = text[: match.start()].rstrip(" ,;:\u2013\u2014-")
         said = ev.stems(kept)
         whole = bool(titles) and all(supported(word, said) for title in titles for word in title)

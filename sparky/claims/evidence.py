@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sparky import paths, plain
+from sparky import paths, plain, points
 from sparky.claims.lexicon import FUNCTION, NUMBERS, act
 from sparky.claims.stems import stem
 from sparky.model import Activity, Change, Kind, Role
@@ -181,7 +181,7 @@ class Evidence:
     """Title, body, paths, labels and people in one case."""
     paths: tuple[str, ...]
     title: frozenset[str]
-    """Stems of the title without words of grammar."""
+    """Stems of the title without words of grammar; of what stands below a title that says nothing."""
     stems: frozenset[str]
     """Stems of everything, with those that paths and counts imply."""
     implied: frozenset[str]
@@ -194,11 +194,11 @@ class Evidence:
     """What the title's prefix says that it is about, such as tests."""
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def of(activity: Activity) -> Evidence:
     """The evidence that one activity gives."""
-    title = plain.clean(activity.title)
-    subject = parse(title)
+    title = plain.line(activity.title)
+    spoken = points.title(activity) or title
     body = plain.body(activity.body)
     files = [path for file in activity.files for path in (file.path, file.renamed_from) if path]
     people = [
@@ -208,12 +208,12 @@ def of(activity: Activity) -> Evidence:
     prose = f"{title}\n{body}"
     implied = stems(" ".join(_implied(activity)))
     everything = "\n".join([prose, *files, *activity.labels, *people, activity.key])
-    parts = (title, *clauses(title), *clauses(body))
+    parts = (spoken, *clauses(title), *clauses(body))
     return Evidence(
         activity=activity,
         folded=fold(everything),
         paths=tuple(files),
-        title=content(title),
+        title=content(spoken),
         stems=stems(everything) | implied,
         implied=implied,
         numbers=numbers(f"{prose} {' '.join(activity.labels)} {' '.join(files)}")
@@ -231,8 +231,8 @@ def of(activity: Activity) -> Evidence:
                 for old, new in [(stems(file.renamed_from), stems(file.path))]
             ),
         ),
-        title_words=tuple(words(subject.text)),
-        about=subject.change,
+        title_words=tuple(words(parse(spoken).text)),
+        about=parse(title).change,
     )
 
 

@@ -51,7 +51,7 @@ SOFT = _stems(
     """
     argument attribute class command component constant crate field flag folder function header
     helper keyword library macro method module option package parameter property routine script
-    setting struct variable call directory
+    setting struct variable call directory version
     """
 )
 """What a thing is called by its kind. Free beside a name that is supported, a claim elsewhere."""

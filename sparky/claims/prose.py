@@ -51,7 +51,7 @@ def problems(text: str, source: str) -> list[str]:
     if len(said) < SHORTEST:
         return ["is empty or too short"]
     if len(said) > LONGEST or len(text) > LETTERS:
-        found.append(f"is too long: at most {LONGEST} words")
+        return [f"is too long: at most {LONGEST} words"]
     if _loops([word.casefold() for word in said]):
         found.append("repeats itself")
     for pattern, reason in _FORMS:
@@ -60,10 +60,11 @@ def problems(text: str, source: str) -> list[str]:
             found.append(reason)
     if any(unicodedata.category(char) in {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"} for char in text):
         found.append("holds hidden characters")
-    foreign = sorted(_scripts(text) - _scripts(source) - {"LATIN"})
-    if foreign:
-        found.append(f"is written in {', '.join(foreign).lower()} letters")
-    if _shingles(text) & _prompt_shingles() - _shingles(source):
+    foreign = _scripts(text) - {"LATIN"}
+    if foreign and (foreign := foreign - _scripts(source)):
+        found.append(f"is written in {', '.join(sorted(foreign)).lower()} letters")
+    leaked = _shingles(text) & _prompt_shingles()
+    if leaked and leaked - _shingles(source):
         found.append("repeats the prompt")
     return found
 
