@@ -20,6 +20,8 @@ class Census:
     expected: Mapping[Kind, int]
     notes: tuple[str, ...] = ()
     """What the reader of a digest must know: a shallow clone, a detached head, a cut."""
+    gaps: tuple[str, ...] = ()
+    """What could not be read, and why; anything here makes the digest partial."""
 
 
 class Source(Protocol):
@@ -81,6 +83,15 @@ class Answer:
     finish: str = "stop"
     cached: bool = False
     """Answered from Sparky's own cache; no engine call was made."""
+    engine: str = ""
+    """The kind of engine that wrote it, such as `vllm`."""
+    server: str = ""
+    """Where that engine is: a URL without secrets."""
+    reasoning_tokens: int = 0
+    """Those of the completion's tokens that were no part of the text, where the engine tells."""
+    first_token_seconds: float = 0.0
+    joules: float | None = None
+    """Energy that it took, where the server tells."""
 
 
 class Backend(Protocol):
@@ -94,8 +105,16 @@ class Backend(Protocol):
         """Tokens of `text`: exact where the engine can say, else a calibrated estimate."""
         ...
 
+    def count_all(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text, as `count` gives them, in fewer round trips where possible."""
+        ...
+
     def complete(self, prompt: Prompt) -> Answer:
         """Ask once, with connect, read and total deadlines."""
+        ...
+
+    def forget(self) -> None:
+        """Ask the server anew what it is, the next time: it may be another one by then."""
         ...
 
     def close(self) -> None: ...

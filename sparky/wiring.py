@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +10,22 @@ from typing import NoReturn
 
 from sparky import render
 from sparky.errors import EngineError, UsageError
+from sparky.llm.backend import Options
 from sparky.llm.ollama import OllamaBackend
 from sparky.llm.openai import OpenAIBackend
+from sparky.llm.router import Router
+from sparky.llm.seat import Member
+from sparky.llm.tokens import Ratios
 from sparky.llm.triton import TritonBackend
 from sparky.llm.wire import Timeouts
 from sparky.model import Digest
 from sparky.ports import Backend, Prompt, Publisher, Source
 from sparky.publish.files import Files
 from sparky.services import Wanted, attach, weights
-from sparky.settings import Settings
+from sparky.settings import EngineSettings, Settings
 from sparky.source.gitrepo import GitSource, Limits
 from sparky.store import schema
+from sparky.store.calls import Calls
 from sparky.store.gateway import Gateway
 
 Progress = Callable[[weights.Progress], None]
@@ -31,6 +36,9 @@ RENDERERS: dict[str, Callable[[Digest], str]] = {
     "html": render.as_html,
 }
 """How a digest is written, by the ending of its file."""
+
+TRIAL_SECONDS = 60.0
+"""How long a canary may take: long enough for a queue, short enough for an engine that hangs."""
 
 DEFAULT_MODEL = "qwen2.5-coder-1.5b-instruct"
 """What the embedded engine runs unless SPARKY_LLM_MODEL says otherwise."""
@@ -112,7 +120,7 @@ def connected(settings: Settings) -> Iterator[Wired]:
     with ExitStack() as stack:
         store = Gateway.open(database_url(settings))
         stack.callback(store.close)
-        engine = backend(settings)
+        engine = backend(settings, Calls(store.engine))
         stack.callback(engine.close)
         yield Wired(settings, store, source(settings), engine)
 
@@ -162,21 +170,75 @@ class NoEngine:
     def count(self, text: str) -> NoReturn:
         self.engine()
 
+    def count_all(self, texts: Sequence[str]) -> NoReturn:
+        self.engine()
+
     def complete(self, prompt: Prompt) -> NoReturn:
         self.engine()
+
+    def forget(self) -> None: ...
 
     def close(self) -> None: ...
 
 
-def backend(settings: Settings) -> Backend:
-    """What answers prompts."""
-    if settings.llm_url is None:
+def backend(settings: Settings, ratios: Ratios | None = None) -> Backend:
+    """What answers prompts: a pool of one engine or of many.
+
+    Args:
+        ratios: where learned ratios of bytes to tokens are kept between runs.
+    """
+    if settings.llm_kind != "pool" and settings.llm_url is None:
         return NoEngine()
-    kinds: dict[str, Callable[..., Backend]] = {"ollama": OllamaBackend, "triton": TritonBackend}
-    return kinds.get(settings.llm_kind, OpenAIBackend)(
-        settings.llm_url,
-        settings.llm_model,
-        settings.llm_api_key.get_secret_value() if settings.llm_api_key else None,
-        timeouts=Timeouts(first=settings.llm_timeout_seconds, total=settings.llm_timeout_seconds),
-        context=settings.llm_context,
+    return Router(
+        [_member(engine, settings, ratios) for engine in _engines(settings)],
+        escalate=settings.llm_escalation,
+        patience=settings.llm_timeout_seconds / 4,
+    )
+
+
+def _engines(settings: Settings) -> Sequence[EngineSettings]:
+    if settings.engines:
+        return settings.engines
+    kind = settings.llm_kind
+    if kind == "embedded" or kind == "pool":
+        kind = "openai"
+    return [
+        EngineSettings.model_construct(
+            url=settings.llm_url or "",
+            model=settings.llm_model or "",
+            kind=kind,
+            max_in_flight=settings.llm_in_flight,
+            api_key=settings.llm_api_key,
+            context=settings.llm_context,
+            reasoning_tokens=settings.llm_reasoning_tokens,
+            template=settings.llm_template,
+        )
+    ]
+
+
+def _member(engine: EngineSettings, settings: Settings, ratios: Ratios | None) -> Member:
+    def adapter(seconds: float) -> Backend:
+        key = engine.api_key.get_secret_value() if engine.api_key else None
+        options = Options(
+            timeouts=Timeouts(first=seconds, total=seconds),
+            context=engine.context,
+            slots=engine.max_in_flight,
+            reasoning_tokens=engine.reasoning_tokens,
+            ratios=ratios,
+        )
+        given = (engine.url, engine.model or None, key)
+        if engine.kind == "triton":
+            return TritonBackend(*given, template=engine.template, **options)
+        if engine.kind == "ollama":
+            return OllamaBackend(*given, **options)
+        return OpenAIBackend(*given, **options)
+
+    return Member(
+        name=engine.url,
+        backend=adapter(settings.llm_timeout_seconds),
+        trial=adapter(min(TRIAL_SECONDS, settings.llm_timeout_seconds)),
+        model=engine.model,
+        tier=engine.tier,
+        weight=engine.weight,
+        max_in_flight=engine.max_in_flight,
     )

@@ -11,7 +11,7 @@ from tests.engines.speech import obedient, words
 
 def plain(prompt: Prompt) -> str:
     """The smallest answer that satisfies the prompt's schema, or a sentence where it has none."""
-    return obedient(prompt.schema)
+    return obedient(prompt.schema, prompt.user)
 
 
 class FakeBackend:
@@ -73,6 +73,8 @@ class FakeBackend:
             prompt_tokens=prompt_tokens,
             completion_tokens=self.count(text),
         )
+
+    def forget(self) -> None: ...
 
     def close(self) -> None:
         self.closed = True

@@ -58,6 +58,21 @@ model = "Qwen/Qwen2.5-Coder-7B-Instruct"
 `_FILE` (`SPARKY_LLM_API_KEY_FILE`, `llm_api_key_file`); a newline at the file's end is left out.
 Giving both forms in one place is an error. Secrets are never shown or logged.
 
+**Many engines** are listed in place of `[llm]`, each in a table of its own; docs/engines.md tells
+how they share the work.
+
+```toml
+[[engines]]
+url = "http://gpu1.example:8000"
+model = "Qwen/Qwen3-8B"
+api_key_file = "/run/secrets/gpu1"
+
+[[engines]]
+url = "http://gpu2.example:8000"
+model = "openai/gpt-oss-120b"
+tier = 1
+```
+
 A name that Sparky does not know is an error that suggests the nearest one.
 Names that begin with `SPARKY_TEST_` belong to the tests.
 """
@@ -102,6 +117,7 @@ def page() -> str:
     lines = [INTRODUCTION]
     for name, field in Settings.model_fields.items():
         if name in HEADINGS:
+            lines += _engine_keys() if name == "git_timeout_seconds" else ()
             lines += [
                 f"\n## {HEADINGS[name]}\n",
                 "| Environment | `sparky.toml` | Default | Example | Meaning |",
@@ -109,6 +125,19 @@ def page() -> str:
             ]
         lines.append("| " + " | ".join(_row(name, field)) + " |")
     return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
+
+
+def _engine_keys() -> Iterator[str]:
+    """The table of what `[[engines]]` can hold."""
+    from sparky.settings import EngineSettings
+
+    yield "\n### Keys of an engine\n"
+    yield "| `[[engines]]` | Default | Example | Meaning |"
+    yield "|---|---|---|---|"
+    for name, field in EngineSettings.model_fields.items():
+        default = "needed" if field.is_required() else _words(field.default)
+        shown = default if default in ("needed", "not set") else f"`{default}`"
+        yield f"| `{name}` | {shown} | `{(field.examples or [''])[0]}` | {field.description} |"
 
 
 def _row(name: str, field: FieldInfo) -> Iterator[str]:

@@ -10,6 +10,7 @@ from sparky import settings as configuration
 from sparky import wiring
 from sparky.ports import Backend, Source
 from sparky.settings import Settings
+from sparky.store.calls import Calls
 from sparky.store.dispatch import Dispatch
 from sparky.store.gateway import Gateway
 from sparky.store.reports import Reports
@@ -53,5 +54,5 @@ def of(settings: Settings) -> Context:
         dispatch=Dispatch(store.engine, farm=settings.farm),
         reports=Reports(store.engine),
         source=wiring.source(settings),
-        backend=wiring.backend(settings),
+        backend=wiring.backend(settings, Calls(store.engine)),
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sparky.errors import BadAnswer, Transient
 from sparky.llm.tokens import Estimator
-from sparky.ports import Answer, Prompt
+from sparky.ports import Answer, Engine, Prompt
 
 _OPEN, _CLOSE = "<think>", "</think>"
 _CHANNEL = re.compile(r"<\|channel\|>final(?:\s*<\|constrain\|>\w+|\s+\w+)?<\|message\|>")
@@ -32,9 +32,12 @@ class Draft:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    reasoning_tokens: int = 0
+    first_token_seconds: float = 0.0
+    joules: float | None = None
 
     def finished(
-        self, prompt: Prompt, *, server: str, model: str, seconds: float, estimator: Estimator
+        self, prompt: Prompt, *, server: str, engine: Engine, seconds: float, estimator: Estimator
     ) -> Answer:
         """The whole answer.
 
@@ -61,12 +64,17 @@ class Draft:
             raise BadAnswer(f"the engine at {server} finished and said {only}")
         return Answer(
             text=text,
-            model=self.model or model,
+            model=self.model or engine.model,
             prompt_tokens=self.prompt_tokens or estimator.estimate(asked),
             completion_tokens=self.completion_tokens or estimator.estimate(raw),
             cached_tokens=self.cached_tokens,
             seconds=seconds,
             finish="stop",
+            engine=engine.name,
+            server=server,
+            reasoning_tokens=self.reasoning_tokens,
+            first_token_seconds=self.first_token_seconds or seconds,
+            joules=self.joules,
         )
 
 

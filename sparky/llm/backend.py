@@ -7,13 +7,14 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, TypedDict, Unpack
 
-from sparky.errors import EngineError, Transient
+from sparky.errors import EngineError, StoreError, Transient
 from sparky.llm.answers import Draft
 from sparky.llm.deadline import Deadline
 from sparky.llm.faults import SchemaRefused
-from sparky.llm.tokens import Estimator
+from sparky.llm.tokens import Estimator, Ratios
 from sparky.llm.wire import Timeouts, Wire, utcnow
 from sparky.ports import Answer, Clock, Engine, Prompt
 
@@ -30,6 +31,7 @@ class Options(TypedDict, total=False):
     reasoning_tokens: room that each answer gets on top, for models that reason before they answer.
     clock, now: the time of day, and seconds that never go back.
     tls: what to trust; the system's certificates when left out.
+    ratios: where what is learned of tokens is kept between runs.
     """
 
     timeouts: Timeouts
@@ -39,6 +41,7 @@ class Options(TypedDict, total=False):
     clock: Clock
     now: Callable[[], float]
     tls: ssl.SSLContext | None
+    ratios: Ratios | None
 
 
 class HttpBackend(ABC):
@@ -72,6 +75,7 @@ class HttpBackend(ABC):
         self._context = options.get("context")
         self._slots = options.get("slots")
         self._reasoning = options.get("reasoning_tokens", 0)
+        self._ratios = options.get("ratios")
         self._estimator = Estimator()
         self._schemas = True
         self._lock = threading.Lock()
@@ -94,7 +98,13 @@ class HttpBackend(ABC):
         with self._lock:
             if self._engine is None:
                 self._engine = self._probe()
+                self._remember(self._engine)
             return self._engine
+
+    def forget(self) -> None:
+        """Ask the server anew what it is, the next time: it may be another one by then."""
+        with self._lock:
+            self._engine = None
 
     def count(self, text: str) -> int:
         """Tokens of `text`, without any template around it; estimated from bytes.
@@ -131,13 +141,28 @@ class HttpBackend(ABC):
                 raise
             draft = self._ask(Draft(limit), engine, self._free(body), deadline)
             self._schemas = False  # it answers without one, so it is the schema that it cannot do
-        return draft.finished(
+        answer = draft.finished(
             prompt,
             server=self._wire.url,
-            model=engine.model,
+            engine=engine,
             seconds=self._wire.now() - started,
             estimator=self._estimator,
         )
+        self._keep(engine)
+        return answer
+
+    def _remember(self, engine: Engine) -> None:
+        """Begin with what was learned of this model before."""
+        if self._ratios is not None:
+            with suppress(Transient, StoreError):  # it is learned again
+                known = self._ratios.ratio(engine.model)
+                if known:
+                    self._estimator.begin(known)
+
+    def _keep(self, engine: Engine) -> None:
+        if self._ratios is not None and (ratio := self._estimator.news()):
+            with suppress(Transient, StoreError):
+                self._ratios.put_ratio(engine.model, ratio)
 
     def _free(self, body: Mapping[str, Any]) -> dict[str, Any]:
         return {name: value for name, value in body.items() if name not in self.SCHEMA}
@@ -145,6 +170,7 @@ class HttpBackend(ABC):
     def _ask(
         self, draft: Draft, engine: Engine, body: Mapping[str, Any], deadline: Deadline
     ) -> Draft:
+        started = self._wire.now()
         with self._wire.stream(self._path(engine), body, deadline) as parts:
             for part in parts:
                 try:
@@ -153,6 +179,8 @@ class HttpBackend(ABC):
                     raise Transient(
                         f"the engine at {self._wire.url} sent something that is no part of an answer"
                     ) from error
+                if not draft.first_token_seconds and (draft.text or draft.reasoned):
+                    draft.first_token_seconds = self._wire.now() - started
         return draft
 
     def _bounded(self, told: int) -> int:

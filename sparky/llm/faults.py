@@ -6,7 +6,8 @@
     404                                       EngineError        wrong model or address
     413                                       ContextExceeded
     429, 503 with Retry-After                 Throttled(until)
-    408, 425, 429, 5xx                        Transient
+    429, 503 without it                       Overloaded         (a Transient)
+    408, 425, other 5xx                       Transient
     3xx                                       EngineError        redirects are not followed
     other                                     EngineError        the request was refused
 
@@ -50,6 +51,10 @@ class SchemaRefused(EngineError):
     """The engine cannot hold an answer to this schema; it may answer without one."""
 
 
+class Overloaded(Transient):
+    """The engine has no room for this request now; fewer at once would do."""
+
+
 def fault(
     status: int, body: str, headers: Mapping[str, str], *, server: str, now: datetime
 ) -> SparkyError:
@@ -78,7 +83,9 @@ def fault(
         return SchemaRefused(f"the engine cannot enforce the schema; {quoted}")
     if status in (429, 503) and (until := _until(headers.get("retry-after", ""), now)):
         return Throttled(f"the engine asks us to wait; {quoted}", until=until)
-    if status in (408, 425, 429) or status >= 500:
+    if status in (429, 503):
+        return Overloaded(f"the engine is overloaded or unwell (status {status}); {quoted}")
+    if status in (408, 425) or status >= 500:
         return Transient(f"the engine is overloaded or unwell (status {status}); {quoted}")
     if 300 <= status < 400:
         return EngineError(

@@ -202,6 +202,10 @@ class OpenAIBackend(HttpBackend):
             draft.prompt_tokens = usage.get("prompt_tokens") or 0
             draft.completion_tokens = usage.get("completion_tokens") or 0
             draft.cached_tokens = details.get("cached_tokens") or 0
+            written = usage.get("completion_tokens_details") or {}
+            draft.reasoning_tokens = written.get("reasoning_tokens") or 0
+            # No engine measures it; a gateway in front of one may.
+            draft.joules = usage.get("energy_joules")
         for choice in part.get("choices") or ():
             said = choice.get("delta") or choice.get("message") or {}
             draft.text += said.get("content") or ""

@@ -6,6 +6,7 @@ import hashlib
 import math
 import threading
 from collections import OrderedDict, deque
+from typing import Protocol
 
 UNLEARNED = 2.0
 """Bytes a token before anything is learned. Prose has about 4, code and hashes 2.5 to 3."""
@@ -13,6 +14,8 @@ MARGIN = 0.95
 """What a learned ratio is multiplied with, so that an estimate errs on the long side."""
 _SAMPLES = 3
 """Answers needed before their ratio counts."""
+_NEWS = 0.02
+"""Change of the ratio that is worth keeping."""
 _SMALLEST = 64
 """Tokens of the shortest prompt that teaches anything; shorter ones are mostly template."""
 
@@ -40,6 +43,14 @@ class Memory:
                 self._counts.popitem(last=False)
 
 
+class Ratios(Protocol):
+    """Keeps bytes a token for each model between runs. Errors: Transient, StoreError."""
+
+    def ratio(self, model: str) -> float | None: ...
+
+    def put_ratio(self, model: str, ratio: float) -> None: ...
+
+
 class Estimator:
     """Tokens from bytes, by a ratio learned from what engines say of real prompts.
 
@@ -49,6 +60,8 @@ class Estimator:
 
     def __init__(self) -> None:
         self._ratios: deque[float] = deque(maxlen=32)
+        self._known = UNLEARNED
+        self._told = 0.0
         self._lock = threading.Lock()
 
     @property
@@ -56,13 +69,28 @@ class Estimator:
         """Bytes a token: low means careful."""
         with self._lock:
             ratios = tuple(self._ratios)
-        return min(ratios) * MARGIN if len(ratios) >= _SAMPLES else UNLEARNED
+        return min(ratios) * MARGIN if len(ratios) >= _SAMPLES else self._known
+
+    def begin(self, ratio: float) -> None:
+        """What was learned before, for as long as nothing newer is."""
+        self._known = self._told = ratio
 
     def learn(self, text: str, tokens: int) -> None:
         """An engine read `text` as `tokens` tokens."""
         if tokens >= _SMALLEST:
             with self._lock:
                 self._ratios.append(min(max(_size(text) / tokens, 1.0), 8.0))
+
+    def news(self) -> float | None:
+        """The ratio, if it has been learned and is not the one that was last told."""
+        with self._lock:
+            if len(self._ratios) < _SAMPLES:
+                return None
+        ratio = self.ratio
+        if abs(ratio - self._told) <= _NEWS * self._told:
+            return None
+        self._told = ratio
+        return ratio
 
     def estimate(self, text: str) -> int:
         """Tokens of `text`, rather too many than too few; 0 for no text."""

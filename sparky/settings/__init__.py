@@ -4,8 +4,9 @@ The environment (`SPARKY_LLM_URL`) beats the file (`llm_url`, or `url` under `[l
 file beats the defaults. A secret may stand in a file of its own that `SPARKY_…_FILE` names.
 """
 
+from sparky.settings.engines import EngineSettings
 from sparky.settings.environment import base_env, child_env
 from sparky.settings.keys import SECRETS, Settings
 from sparky.settings.reading import load
 
-__all__ = ["SECRETS", "Settings", "base_env", "child_env", "load"]
+__all__ = ["SECRETS", "EngineSettings", "Settings", "base_env", "child_env", "load"]

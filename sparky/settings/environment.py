@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -53,6 +54,9 @@ def child_env(settings: Settings, **overrides: Any) -> dict[str, str]:
         value = getattr(changed, name)
         if isinstance(value, SecretStr):
             env[PREFIX + name.upper()] = value.get_secret_value()
+        elif name == "engines":
+            if value:
+                env[f"{PREFIX}ENGINES"] = json.dumps([engine.revealed() for engine in value])
         elif isinstance(value, tuple):
             env[PREFIX + name.upper()] = ",".join(value)
         elif value is not None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -16,74 +15,18 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
 from sparky.errors import UsageError
+from sparky.settings.checks import AbsolutePath, EngineUrl, Word, lower, url_of, words
+from sparky.settings.engines import EngineSettings, from_json
 
-
-def _one_line(secret: SecretStr) -> SecretStr:
-    text = secret.get_secret_value()
-    if not text.isprintable() or text != text.strip():
-        raise ValueError("must be one line without spaces around it")
-    return secret
-
-
-def _url(*schemes: str) -> Callable[[SecretStr], SecretStr]:
-    """A check of a secret URL whose message never repeats the URL."""
-
-    def check(secret: SecretStr) -> SecretStr:
-        text = _one_line(secret).get_secret_value()
-        scheme, found, rest = text.partition("://")
-        if not found or not rest or scheme not in schemes:
-            raise ValueError("must begin with " + ", ".join(f"{s}://" for s in schemes))
-        # A password with `/`, `#` or `?` in it would end up in host, port or path, and from there
-        # in errors.
-        try:
-            parts = urlsplit(text)
-            sound = parts.port != 0 and "@" not in parts.path + parts.query + parts.fragment
-        except ValueError:
-            sound = False
-        if not sound:
-            raise ValueError("cannot be read; write special characters of the password as %XX")
-        return secret
-
-    return check
-
-
-def _engine_url(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    authority = rest.partition("/")[0]
-    if not authority or scheme not in ("http", "https", "grpc", "grpcs"):
-        raise ValueError("must begin with http://, https://, grpc:// or grpcs://")
-    if "@" in authority:
-        raise ValueError("must not carry a user or password; use SPARKY_LLM_API_KEY")
-    return url.rstrip("/")
-
-
-def _words(value: object) -> object:
-    """`md,json` as the words in it."""
-    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-def absolute(path: Path) -> Path:
-    """The path from the root, `~` expanded; ValueError if that user is not known."""
-    try:
-        return path.expanduser().absolute()
-    except RuntimeError:
-        raise ValueError("names the home folder of an unknown user") from None
-
-
-_AbsolutePath = Annotated[Path, AfterValidator(absolute)]
-_Word = Annotated[SecretStr, AfterValidator(_one_line)]
 _DatabaseUrl = Annotated[
-    SecretStr, AfterValidator(_url("postgresql", "postgres", "postgresql+psycopg"))
+    SecretStr, AfterValidator(url_of("postgresql", "postgres", "postgresql+psycopg"))
 ]
-_BrokerUrl = Annotated[SecretStr, AfterValidator(_url("redis", "rediss", "redis+socket", "unix"))]
+_BrokerUrl = Annotated[SecretStr, AfterValidator(url_of("redis", "rediss", "redis+socket", "unix"))]
 
 
 class Settings(BaseModel):
@@ -96,18 +39,18 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     # Where things are
-    state_dir: _AbsolutePath = Field(
+    state_dir: AbsolutePath = Field(
         description="Folder of the embedded database, sockets, locks and logs. Created with "
         "access for its owner alone.",
         examples=["/var/lib/sparky"],
         json_schema_extra={"shown": "$XDG_STATE_HOME/sparky, else ~/.local/state/sparky"},
     )
-    cache_dir: _AbsolutePath = Field(
+    cache_dir: AbsolutePath = Field(
         description="Folder of clones and model weights: big, and safe to delete.",
         examples=["/var/cache/sparky"],
         json_schema_extra={"shown": "$XDG_CACHE_HOME/sparky, else ~/.cache/sparky"},
     )
-    config: _AbsolutePath | None = Field(
+    config: AbsolutePath | None = Field(
         default=None,
         description="The settings file. Only the environment can name it; a file that is named "
         "must exist, and `/dev/null` means none.",
@@ -165,7 +108,7 @@ class Settings(BaseModel):
         description="User name for Flower, the farm's monitor in the browser.",
         examples=["admin"],
     )
-    flower_password: _Word | None = Field(
+    flower_password: Word | None = Field(
         default=None,
         description="Password for Flower. Not set: `sparky up` makes one and prints it.",
         examples=["a long random word"],
@@ -178,17 +121,50 @@ class Settings(BaseModel):
         examples=[5556],
     )
 
+    # What is kept how long
+    retain_activities_days: int = Field(
+        default=180,
+        ge=1,
+        description="Days for which activities are kept; digests keep what they say of them.",
+        examples=[365],
+    )
+    retain_runs_days: int = Field(
+        default=60,
+        ge=1,
+        description="Days for which runs that have ended are kept, with their jobs and engine calls.",
+        examples=[30],
+    )
+    retain_answers_days: int = Field(
+        default=90,
+        ge=1,
+        description="Days for which chunks, summaries and answers are kept that nobody has "
+        "used; at least `retain_runs_days`.",
+        examples=[180],
+    )
+    retain_digests_days: int = Field(
+        default=1095,
+        ge=1,
+        description="Days for which digests are kept.",
+        examples=[3650],
+    )
+    retain_revisions: int = Field(
+        default=5,
+        ge=1,
+        description="How many revisions of one window's digest are kept, the latest ones.",
+        examples=[20],
+    )
+
     # The engine
     llm_kind: Annotated[
-        Literal["embedded", "openai", "ollama", "triton"], BeforeValidator(_lower)
+        Literal["embedded", "openai", "ollama", "triton", "pool"], BeforeValidator(lower)
     ] = Field(
         default="embedded",
         description="Which engine writes: `embedded` (llama.cpp, started by Sparky), `openai` "
-        "(any server that speaks its API: vLLM, TensorRT-LLM, llama.cpp, SGLang), `ollama` or "
-        "`triton`.",
+        "(any server that speaks its API: vLLM, TensorRT-LLM, llama.cpp, SGLang), `ollama`, "
+        "`triton`, or the `pool` of `engines`.",
         examples=["openai"],
     )
-    llm_url: Annotated[str, AfterValidator(_engine_url)] | None = Field(
+    llm_url: EngineUrl | None = Field(
         default=None,
         description="Where the engine answers. Needed by each kind but `embedded`.",
         examples=["http://gpu.example:8000/v1"],
@@ -200,7 +176,7 @@ class Settings(BaseModel):
         "`embedded`: `qwen2.5-coder-1.5b-instruct`.",
         examples=["Qwen/Qwen2.5-Coder-7B-Instruct"],
     )
-    llm_api_key: _Word | None = Field(
+    llm_api_key: Word | None = Field(
         default=None,
         description="Key that the engine asks for.",
         examples=["the engine's key"],
@@ -219,13 +195,48 @@ class Settings(BaseModel):
         description="Longest time for one request to the engine, from first byte to last.",
         examples=[120],
     )
-    model_path: _AbsolutePath | None = Field(
+    llm_reasoning_tokens: int = Field(
+        default=0,
+        ge=0,
+        description="Room that each answer gets on top, for a model that reasons before it "
+        "answers; taken from the context.",
+        examples=[2048],
+    )
+    llm_template: AbsolutePath | None = Field(
+        default=None,
+        description="The model's `tokenizer_config.json`, whose chat template Sparky applies. "
+        "For `triton`, which applies none.",
+        examples=["/srv/models/llama/tokenizer_config.json"],
+    )
+    llm_in_flight: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most requests to the engine at once from one process. Not set: as many as "
+        "make it faster.",
+        examples=[32],
+    )
+    llm_escalation: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Largest share of calls that may go to a higher tier of `engines` after a "
+        "bad answer.",
+        examples=[0.25],
+    )
+    engines: tuple[EngineSettings, ...] = Field(
+        default=(),
+        description="Many engines in place of one; a table of its own for each, as below. In the "
+        "environment: JSON.",
+        examples=['[{"url": "http://gpu1:8000", "model": "Qwen/Qwen3-8B"}]'],
+        json_schema_extra={"shown": "none"},
+    )
+    model_path: AbsolutePath | None = Field(
         default=None,
         description="Weights (GGUF) of the embedded engine. Not set: those of `llm_model`, "
         "downloaded once.",
         examples=["/srv/models/model.gguf"],
     )
-    model_sha256: Annotated[str, BeforeValidator(_lower)] | None = Field(
+    model_sha256: Annotated[str, BeforeValidator(lower)] | None = Field(
         default=None,
         pattern=r"^[0-9a-f]{64}$",
         description="What the file at `model_path` must hash to. Not set: the known hash of "
@@ -250,14 +261,14 @@ class Settings(BaseModel):
     )
 
     # Publishing
-    publish_dir: _AbsolutePath | None = Field(
+    publish_dir: AbsolutePath | None = Field(
         default=None,
         description="Folder that the farm writes each finished digest into. Not set: digests are "
         "kept in the database alone. `sparky run` has `--out` instead.",
         examples=["/srv/digests"],
     )
     publish_formats: Annotated[
-        tuple[Literal["md", "json", "html"], ...], BeforeValidator(_words)
+        tuple[Literal["md", "json", "html"], ...], BeforeValidator(words)
     ] = Field(
         default=("md", "json", "html"),
         min_length=1,
@@ -267,22 +278,36 @@ class Settings(BaseModel):
     )
 
     # Logs
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = (
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)] = (
         Field(
             default="info",
             description="Least weight of what is logged: `debug`, `info`, `warning` or `error`.",
             examples=["debug"],
         )
     )
-    log_format: Annotated[Literal["console", "json"], BeforeValidator(_lower)] = Field(
+    log_format: Annotated[Literal["console", "json"], BeforeValidator(lower)] = Field(
         default="console",
         description="`console` for people, `json` (one object a line) for machines.",
         examples=["json"],
     )
 
+    @field_validator("engines", mode="before")
+    @classmethod
+    def _from_json(cls, value: object) -> object:
+        return from_json(value)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pooled(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {"llm_kind": "pool"} | values if values.get("engines") else values
+
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
-        if self.llm_kind != "embedded" and self.llm_url is None:
+        if bool(self.engines) != (self.llm_kind == "pool"):
+            raise ValueError("engines go with llm_kind pool, and with no other")
+        if self.engines and self.llm_url is not None:
+            raise ValueError("llm_url and engines are both set; list that engine with the others")
+        if self.llm_kind not in ("embedded", "pool") and self.llm_url is None:
             raise ValueError(f"llm_kind is {self.llm_kind}, but llm_url is not set")
         if self.llm_kind == "embedded" and self.llm_url is not None:
             raise ValueError(
@@ -292,6 +317,8 @@ class Settings(BaseModel):
             raise ValueError("model_sha256 is set, but model_path is not")
         if self.heartbeat_seconds * 2 > self.lease_seconds:
             raise ValueError("heartbeat_seconds must be at most half of lease_seconds")
+        if self.retain_answers_days < self.retain_runs_days:
+            raise ValueError("retain_answers_days must be at least retain_runs_days")
         return self
 
     def with_changes(self, **changes: Any) -> Settings:
@@ -338,10 +365,18 @@ def checked(values: Mapping[str, Any], origins: Mapping[str, str] | None = None)
             f"the settings do not fit together: {reason}",
             remedy="docs/configuration.md tells what each needs.",
         )
-    name = str(first["loc"][0])
+    name, *inside = (str(part) for part in first["loc"])
     info = Settings.model_fields.get(name)
     example = info.examples[0] if info and info.examples else None
     raise UsageError(
-        f"{(origins or {}).get(name, name)} is wrong: {reason[:1].lower()}{reason[1:]}",
+        f"{(origins or {}).get(name, name)} is wrong: {_place(inside)}{reason[:1].lower()}{reason[1:]}",
         remedy="" if example is None else f"For example: {example}",
     )
+
+
+def _place(inside: list[str]) -> str:
+    """Where in a list of tables a value is, in words."""
+    if not inside:
+        return ""
+    number, *names = inside
+    return f"number {int(number) + 1}: " + (f"{names[0]}: " if names else "")

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from sparky.errors import UsageError
+from sparky.settings.checks import absolute
 from sparky.settings.environment import PREFIX, TEST_PREFIX, process_env
-from sparky.settings.keys import PATHS, SECRETS, Settings, absolute, checked
+from sparky.settings.keys import PATHS, SECRETS, Settings, checked
 
 MAX_SECRET_BYTES: Final = 64 * 1024
 
@@ -126,6 +127,8 @@ def _from_file(path: Path) -> Iterator[tuple[str, _Given]]:
             raise _unknown(dotted, "", str(path))
         if name in flat:
             raise UsageError(f"{path} sets {name} twice", remedy="Delete one of them.")
+        if name == "engines":
+            value = _engines(value, path)
         relative = name in PATHS and isinstance(value, str)
         flat[name] = _Given(_from(path.parent, value) if relative else value, f"{dotted} in {path}")
     return _without_files(flat, path.parent)
@@ -174,6 +177,33 @@ def _read_secret(given: _Given, base: Path) -> str:
             remedy=f"Write the secret into it: UTF-8 text of at most {MAX_SECRET_BYTES} bytes.",
         )
     return text
+
+
+def _engines(value: Any, path: Path) -> Any:
+    """The tables of `[[engines]]`, with the secrets that they name as files read."""
+    if not isinstance(value, list):
+        return value
+    return [
+        dict(_engine(entry, f"number {number} of engines in {path}", path.parent))
+        if isinstance(entry, dict)
+        else entry
+        for number, entry in enumerate(value, 1)
+    ]
+
+
+def _engine(entry: Mapping[str, Any], origin: str, base: Path) -> Iterator[tuple[str, Any]]:
+    if "api_key" in entry and "api_key_file" in entry:
+        raise UsageError(
+            f"api_key and api_key_file are both set in {origin}",
+            remedy="Keep the one that is meant and delete the other.",
+        )
+    for name, value in entry.items():
+        if name == "api_key_file":
+            yield "api_key", _read_secret(_Given(value, f"{name} of {origin}"), base)
+        elif name == "template" and isinstance(value, str):
+            yield name, _from(base, value)
+        else:
+            yield name, value
 
 
 def _from(base: Path, path: str) -> Path:

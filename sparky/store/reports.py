@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
 from sparky.model import Digest, Provenance, Repo
 from sparky.ports import Answer, Census
 from sparky.store import tables as t
+from sparky.store.calls import CACHED, Calls
 from sparky.store.codec import dump, load
 from sparky.store.connection import translated
 from sparky.store.desk import OPEN
@@ -114,40 +114,32 @@ class Reports:
         seconds: float,
         outcome: str,
     ) -> None:
-        """Write down one question to the engine, and what it cost; a cached answer costs nothing."""
-        if outcome == "cached":
-            answer = None
-        with self._begin() as connection:
-            connection.execute(
-                insert(t.llm_calls).values(
-                    job_id=job_id,
-                    stage=stage,
-                    engine=engine,
-                    model=answer.model if answer else model,
-                    prompt_tokens=answer.prompt_tokens if answer else 0,
-                    cached_tokens=answer.cached_tokens if answer else 0,
-                    completion_tokens=answer.completion_tokens if answer else 0,
-                    seconds=seconds,
-                    outcome=outcome,
-                )
-            )
+        """Write down one question to the engine, as `Calls.record` does."""
+        Calls(self.engine).record(
+            job_id, stage, engine, model, answer, seconds=seconds, outcome=outcome
+        )
 
     def with_usage(self, digest: Digest, job_id: int) -> Digest:
-        """The digest, its provenance naming what the job's engine calls really cost."""
+        """The digest, its provenance naming what answered the job's calls, and what they cost."""
         c = t.llm_calls.c
-        cached = c.outcome == "cached"
+        cached = c.outcome == CACHED
         query = sa.select(
             sa.func.coalesce(sa.func.sum(c.prompt_tokens).filter(~cached), 0),
             sa.func.coalesce(sa.func.sum(c.completion_tokens).filter(~cached), 0),
             sa.func.count().filter(~cached),
             sa.func.count().filter(cached),
+            _names(c.engine),
+            _names(c.model),
         ).where(c.job_id == job_id)
         with self._begin() as connection:
-            prompt, completion, calls, hits = connection.execute(query).one()
+            prompt, completion, calls, hits, engines, models = connection.execute(query).one()
+        made = digest.provenance
         return replace(
             digest,
             provenance=replace(
-                digest.provenance,
+                made,
+                engine=", ".join(engines or [made.engine]),
+                model=", ".join(models or [made.model]),
                 prompt_tokens=prompt,
                 completion_tokens=completion,
                 engine_calls=calls,
@@ -221,3 +213,9 @@ class Reports:
                 )
                 for row in connection.execute(query)
             )
+
+
+def _names(column: sa.ColumnElement[str]) -> sa.ColumnElement[Any]:
+    """The different values of calls that brought an answer, sorted; NULL where there are none."""
+    answered = t.llm_calls.c.outcome.in_(("ok", CACHED))
+    return sa.func.array_agg(column.distinct()).filter(answered)

@@ -297,12 +297,25 @@ llm_calls = Table(
     Column("job_id", ForeignKey(jobs.c.id, ondelete="CASCADE")),
     Column("stage", Text, nullable=False),
     Column("engine", Text, nullable=False),
+    Column("server", Text, nullable=False, server_default=text("''")),
     Column("model", Text, nullable=False),
     _count("prompt_tokens"),
     _count("cached_tokens"),
     _count("completion_tokens"),
+    _count("reasoning_tokens"),
+    Column("first_token_seconds", Double),
+    Column("joules", Double),
     Column("seconds", Double, nullable=False),
     Column("outcome", Text, nullable=False),
     _now("at"),
     Index(None, "job_id"),
+)
+
+token_ratios = Table(
+    "token_ratios",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("ratio", Double, nullable=False),
+    _now("learned_at"),
+    CheckConstraint("ratio > 0", name="ratio"),
 )

@@ -78,7 +78,7 @@ class Ollama(StandIn):
 
         script = self.script
         thought = words(script.reasoning) if body.get("think", True) else []
-        said = script.tokens(body.get("format"))
+        said = script.tokens(body.get("format"), body)
         room = max(limit - len(thought), 0)
         for token in thought[:limit]:
             yield line({"thinking": token})

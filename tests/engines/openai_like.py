@@ -44,7 +44,7 @@ def _chunks(
             "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
         }
 
-    thought, said = words(script.reasoning), script.tokens(schema)
+    thought, said = words(script.reasoning), script.tokens(schema, body)
     room = max(limit - len(thought), 0)
     cut = len(said) > room
     yield chunk({"role": "assistant", "content": ""})

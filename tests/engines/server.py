@@ -48,9 +48,10 @@ class Script:
     reply: Reply | None = None
     """Goes back in place of any answer to a prompt."""
 
-    def tokens(self, schema: Mapping[str, Any] | None) -> list[str]:
-        """The answer in tokens."""
-        return words(obedient(schema) if self.text is None else self.text)
+    def tokens(self, schema: Mapping[str, Any] | None, body: Mapping[str, Any]) -> list[str]:
+        """The answer to a request, in tokens."""
+        asked = body["messages"][-1]["content"]
+        return words(obedient(schema, asked) if self.text is None else self.text)
 
 
 def events(values: Iterable[Any]) -> Iterator[bytes]:

@@ -29,6 +29,8 @@ def minimal(schema: Mapping[str, Any]) -> Any:
     return plain[kind] if kind in plain else schema.get("minimum", 0)
 
 
-def obedient(schema: Mapping[str, Any] | None) -> str:
-    """The smallest answer to a schema, or SENTENCE where there is none."""
-    return SENTENCE if schema is None else json.dumps(minimal(schema))
+def obedient(schema: Mapping[str, Any] | None, asked: str = "") -> str:
+    """The smallest answer to a schema; where there is none, what it knows, or SENTENCE."""
+    if schema is not None:
+        return json.dumps(minimal(schema))
+    return "Paris." if "capital of France" in asked else SENTENCE

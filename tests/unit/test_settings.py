@@ -176,7 +176,7 @@ class TestRefusals:
         [
             ("SPARKY_ATTEMPTS", "many", "should be a valid integer"),
             ("SPARKY_ATTEMPTS", "0", "greater than or equal to 1"),
-            ("SPARKY_LLM_KIND", "gpt", "'embedded', 'openai', 'ollama' or 'triton'"),
+            ("SPARKY_LLM_KIND", "gpt", "'ollama', 'triton' or 'pool'"),
             ("SPARKY_LLM_URL", "gpu:8000", "must begin with http://"),
             ("SPARKY_LLM_TIMEOUT_SECONDS", "-1", "greater than 0"),
             ("SPARKY_GIT_MAX_BYTES", "10 bananas", "bananas"),
@@ -399,3 +399,67 @@ class TestChildren:
             llm_model=model,
         )
         assert load(child_env(settings)) == settings
+
+
+class TestEngines:
+    """Many engines in place of one."""
+
+    TOML = """
+        [[engines]]
+        url = "http://gpu1:8000/"
+        model = "m"
+        api_key_file = "key"
+        template = "t.json"
+
+        [[engines]]
+        url = "http://gpu2:11434"
+        kind = "Ollama"
+        model = "big"
+        tier = 1
+        weight = 2
+        """
+
+    def test_tables_of_the_file_are_engines(self, tmp_path: Path) -> None:
+        (tmp_path / "key").write_text("s3cret\n")
+        settings = load(HOME, toml(tmp_path, self.TOML))
+        one, two = settings.engines
+        assert settings.llm_kind == "pool"
+        assert (one.url, one.kind, one.tier) == ("http://gpu1:8000", "openai", 0)
+        assert one.api_key == SecretStr("s3cret")
+        assert one.template == tmp_path / "t.json"
+        assert (two.kind, two.tier, two.weight) == ("ollama", 1, 2.0)
+
+    def test_child_processes_get_them_with_their_secrets(self, tmp_path: Path) -> None:
+        (tmp_path / "key").write_text("s3cret\n")
+        settings = load(HOME, toml(tmp_path, self.TOML))
+        again = load({**HOME, **child_env(settings)})
+        assert again.engines == settings.engines
+        assert "s3cret" not in repr(settings) + settings.model_dump_json()
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ('[[engines]]\nurl = "http://a"', "number 1: model: field required"),
+            ('[[engines]]\nmodel = "m"\nurl = "a"', "number 1: url: must begin with http://"),
+            ('[[engines]]\nmodel = "m"\nurl = "http://a"\ntire = 1', "number 1: tire: extra"),
+            ('[engines]\nmodel = "m"', "unknown setting engines.model"),
+            ('engines = "x"', "is not JSON"),
+            (
+                'llm_url = "http://b"\n[[engines]]\nmodel = "m"\nurl = "http://a"',
+                "llm_url and engines are both set",
+            ),
+            (
+                'llm_kind = "ollama"\n[[engines]]\nmodel = "m"\nurl = "http://a"',
+                "engines go with llm_kind pool",
+            ),
+            ('llm_kind = "pool"', "engines go with llm_kind pool"),
+            (
+                '[[engines]]\nmodel = "m"\nurl = "http://a"\napi_key = "k"\napi_key_file = "f"',
+                "api_key and api_key_file are both set in number 1 of engines",
+            ),
+        ],
+    )
+    def test_a_wrong_one_is_named_with_the_reason(
+        self, tmp_path: Path, text: str, reason: str
+    ) -> None:
+        assert reason in refusal({}, toml(tmp_path, text))

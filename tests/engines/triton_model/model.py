@@ -44,7 +44,7 @@ class TritonPythonModel:
                 error=triton.TritonError(f"Error generating request: {error}")
             )
             return
-        said = self.speech.words(self.speech.SENTENCE)
+        said = self.speech.words(self.speech.obedient(None, prompt))
         cut = said[:limit]
         # The prompt comes first unless it is asked to stay out.
         head = "" if self._value(request, "sampling_param_exclude_input_from_output") else prompt
@@ -68,7 +68,7 @@ class TritonPythonModel:
         schema = None
         if self._value(request, "guided_decoding_guide_type") == b"json_schema":
             schema = json.loads(self._value(request, "guided_decoding_guide"))
-        said = self.speech.words(self.speech.obedient(schema))
+        said = self.speech.words(self.speech.obedient(schema, prompt))
         cut = said[: self._value(request, "max_tokens")]
         head = "" if self._value(request, "exclude_input_in_output") else prompt
         outputs: dict[str, str | int] = {"text_output": head + "".join(cut)}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sparky.cli.configuration import page
-from sparky.settings import SECRETS, Settings, load
+from sparky.settings import SECRETS, EngineSettings, Settings, load
 from tests.unit.cli.conftest import Sparky
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -52,6 +52,21 @@ def test_every_example_is_a_value_that_the_setting_takes(name: str) -> None:
     if name == "heartbeat_seconds":
         given["lease_seconds"] = 120
     assert getattr(Settings.model_validate(given), name) is not None
+
+
+def test_the_page_has_every_key_of_an_engine_with_its_meaning() -> None:
+    for name, field in EngineSettings.model_fields.items():
+        assert f"| `{name}` |" in page()
+        assert field.description
+        assert field.description in page()
+
+
+def test_the_example_of_many_engines_can_be_read(tmp_path: Path) -> None:
+    example = re.findall(r"```toml\n(.*?)```", page(), re.DOTALL)[1]
+    (tmp_path / "key").write_text("k\n")
+    path = tmp_path / "sparky.toml"
+    path.write_text(example.replace("/run/secrets/gpu1", "key"))
+    assert [one.tier for one in load({"HOME": "/home/somebody"}, path).engines] == [0, 1]
 
 
 def test_the_example_of_a_settings_file_can_be_read(tmp_path: Path) -> None:

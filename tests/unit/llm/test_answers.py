@@ -7,14 +7,15 @@ from hypothesis import strategies as st
 from sparky.errors import BadAnswer, Transient
 from sparky.llm.answers import Draft, without_reasoning
 from sparky.llm.tokens import Estimator
-from sparky.ports import Answer, Prompt
+from sparky.ports import Answer, Engine, Prompt
 
 PROMPT = Prompt("You sort.", "Sort this.", 32)
+ASKED = Engine("vllm", "asked", 4096)
 
 
 def finished(draft: Draft) -> Answer:
     return draft.finished(
-        PROMPT, server="http://gpu", model="asked", seconds=1.5, estimator=Estimator()
+        PROMPT, server="http://gpu", engine=ASKED, seconds=1.5, estimator=Estimator()
     )
 
 
@@ -55,8 +56,20 @@ def test_other_text_is_left_alone(text: str) -> None:
 
 def test_what_the_engine_says_of_itself_is_kept() -> None:
     """Model, counts and time are those of the call."""
-    draft = Draft(32, " Done. ", False, "stop", "really", 100, 7, 64)
-    expected = Answer("Done.", "really", 100, 7, 64, 1.5)
+    draft = Draft(32, " Done. ", False, "stop", "really", 100, 7, 64, 3, 0.5, 12.0)
+    expected = Answer(
+        "Done.",
+        "really",
+        100,
+        7,
+        64,
+        1.5,
+        engine="vllm",
+        server="http://gpu",
+        reasoning_tokens=3,
+        first_token_seconds=0.5,
+        joules=12.0,
+    )
     assert finished(draft) == expected
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparky.errors import ContextExceeded, EngineError, SparkyError, Throttled, Transient
-from sparky.llm.faults import LONGEST_WAIT, SchemaRefused, fault, said
+from sparky.llm.faults import LONGEST_WAIT, Overloaded, SchemaRefused, fault, said
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SERVER = "http://gpu:8000"
@@ -218,21 +218,21 @@ RECORDED: list[tuple[str, int, str, type[SparkyError]]] = [
         EngineError,
     ),
     # ---- overload and trouble
-    ("a limit of requests", 429, openai("Rate limit reached"), Transient),
+    ("a limit of requests", 429, openai("Rate limit reached"), Overloaded),
     (
         "ollama: queue",
         503,
         plain("server busy, please try again.  maximum pending requests exceeded"),
-        Transient,
+        Overloaded,
     ),
-    ("llama.cpp: loading", 503, openai("Loading model", type="unavailable_error"), Transient),
+    ("llama.cpp: loading", 503, openai("Loading model", type="unavailable_error"), Overloaded),
     (
         "trtllm: dead executor",
         503,
         "LLM is unavailable. Please check the server logs for more details.",
-        Transient,
+        Overloaded,
     ),
-    ("haproxy: no server", 503, "<html><body><h1>503 Service Unavailable</h1>", Transient),
+    ("haproxy: no server", 503, "<html><body><h1>503 Service Unavailable</h1>", Overloaded),
     ("haproxy: bad gateway", 502, "", Transient),
     ("haproxy: timeout", 504, "", Transient),
     ("vllm: dead engine", 500, openai("EngineCore encountered an issue."), Transient),
@@ -279,7 +279,7 @@ def test_a_refusal_that_says_when_to_come_back(status: int, header: str, wait: t
 def test_a_time_that_cannot_be_read_is_no_time(header: str) -> None:
     """The call is tried again after a pause of our own."""
     error = fault(503, "", {"retry-after": header}, server=SERVER, now=NOW)
-    assert type(error) is Transient
+    assert type(error) is Overloaded
 
 
 def test_a_message_in_any_shape_is_found() -> None:
