@@ -105,7 +105,7 @@ def rollup(
         engine=backend.engine(),
         ask=asking(backend, store, record),
         count=backend.count,
-        notes=tuple(notes),
+        notes=(*notes, *census.gaps),
     )
 
 

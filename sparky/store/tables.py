@@ -288,6 +288,7 @@ digests = Table(
     CheckConstraint("since < until", name="window"),
     CheckConstraint("revision >= 1", name="revision"),
     Index(None, "created_at"),
+    Index(None, "repository_id", "created_at"),
 )
 
 llm_calls = Table(
@@ -318,4 +319,62 @@ token_ratios = Table(
     Column("ratio", Double, nullable=False),
     _now("learned_at"),
     CheckConstraint("ratio > 0", name="ratio"),
+)
+
+# What GitHub has shown: to the GitHub source what a clone is to git.
+
+forge_probes = Table(
+    "forge_probes",
+    metadata,
+    Column("repository_id", ForeignKey(repositories.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("payload", JSONB),
+    _time("probed_at"),
+    _time("claimed_until"),
+    CheckConstraint("(payload IS NULL) = (probed_at IS NULL)", name="probed"),
+)
+
+forge_marks = Table(
+    "forge_marks",
+    metadata,
+    Column("repository_id", ForeignKey(repositories.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("kind", Text, primary_key=True),
+    _time("since"),
+    _time("until"),
+    Column("payload", JSONB, nullable=False),
+    _one_of("kind", ("commit", "pull_request", "issue", "release")),
+)
+
+forge_items = Table(
+    "forge_items",
+    metadata,
+    Column("repository_id", ForeignKey(repositories.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("key", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    _time("opened_at", nullable=False),
+    _time("ended_at"),
+    Column("payload", JSONB, nullable=False),
+    CheckConstraint("starts_with(key, kind || ':')", name="key"),
+    Index(None, "repository_id", "kind", "opened_at"),
+    Index(None, "repository_id", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
+)
+
+forge_budgets = Table(
+    "forge_budgets",
+    metadata,
+    Column("credential", Text, primary_key=True),
+    Column("resource", Text, primary_key=True),
+    Column("label", Text, nullable=False),
+    Column("allowed", Integer),
+    _count("remaining"),
+    _time("reset_at"),
+    _count("leased"),
+    _count("in_flight"),
+    _time("leased_at"),
+    _time("minute_at"),
+    _count("minute_points"),
+    _time("blocked_until"),
+    _count("strikes"),
+    _now("told_at"),
+    CheckConstraint("(allowed IS NULL) = (reset_at IS NULL)", name="unlimited"),
+    CheckConstraint("remaining >= 0 AND leased >= 0 AND in_flight >= 0", name="counts"),
 )

@@ -236,7 +236,7 @@ class Maker:
         pull.comments = random.randint(0, 6)
         moments = [
             pull.updated_at,
-            pull.created_at,
+            pull.closed_at or pull.created_at,
             *(review.submitted_at for review in pull.reviews),
         ]
         pull.updated_at = max(moments)

@@ -1,0 +1,243 @@
+"""What a forge has shown: the Mirror of `sparky.forge`, on Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from sparky.errors import Throttled
+from sparky.forge import Item, Mark, Probe
+from sparky.model import Activity, Kind, Repo, Window
+from sparky.store import tables as t
+from sparky.store.codec import dump, load
+from sparky.store.connection import translated
+
+_BUSY = timedelta(seconds=5)
+"""How long a step waits when another brings the same repository up to date."""
+
+# Whoever else waits for a fetch and was not looked at lately; a claim lasts for a minute, so that
+# workers that probe at the same time choose different ones.
+_COMPANIONS = sa.text("""
+    WITH due AS (
+        SELECT p.repository_id
+        FROM forge_probes AS p JOIN repositories AS r ON r.id = p.repository_id
+        WHERE p.repository_id <> :mine
+          AND (CAST(:owner AS text) IS NULL OR lower(split_part(r.name, '/', 1)) = :owner)
+          AND (p.probed_at IS NULL OR p.probed_at < :before)
+          AND (p.claimed_until IS NULL OR p.claimed_until < now())
+          AND coalesce(p.payload ->> 'gone', '') = ''
+          AND EXISTS (
+              SELECT FROM jobs JOIN steps ON steps.job_id = jobs.id
+              WHERE jobs.repository_id = p.repository_id AND steps.stage = 'fetch'
+                AND steps.state = 'waiting'
+          )
+        ORDER BY p.probed_at NULLS FIRST, p.repository_id
+        LIMIT :limit
+        FOR UPDATE OF p SKIP LOCKED
+    )
+    UPDATE forge_probes AS p SET claimed_until = now() + interval '1 minute'
+    FROM due JOIN repositories AS r ON r.id = due.repository_id
+    WHERE due.repository_id = p.repository_id
+    RETURNING r.id, r.name, r.source, r.location, r.url
+""")
+
+
+class PostgresMirror:
+    """Errors: Throttled (somebody else is at the repository), Transient, StoreError."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+
+    @contextmanager
+    def _begin(self) -> Iterator[sa.Connection]:
+        with translated(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def exclusive(self, repo: Repo) -> Iterator[None]:
+        """Keep others from bringing the repository up to date; the database lets go by itself."""
+        with self._begin() as connection:
+            # A walk over pages is not an idle client.
+            connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            name = sa.func.hashtextextended(f"sparky mirror {repo.id}", 0)
+            free = sa.select(sa.func.pg_try_advisory_xact_lock(name))
+            if not connection.execute(free).scalar_one():
+                raise Throttled(
+                    f"{repo.name} is being read by another worker",
+                    until=datetime.now(UTC) + _BUSY,
+                )
+            yield
+
+    # probes
+
+    def probe(self, repo_id: str) -> Probe | None:
+        """What was seen of it last."""
+        c = t.forge_probes.c
+        query = sa.select(c.payload).where(c.repository_id == repo_id, c.payload.is_not(None))
+        with self._begin() as connection:
+            row = connection.execute(query).first()
+        return load(Probe, row.payload) if row else None
+
+    def companions(
+        self, repo_id: str, owner: str | None, *, before: datetime, limit: int
+    ) -> tuple[Repo, ...]:
+        """Others that wait for a fetch and were not probed since `before`, claimed for a minute."""
+        values = {"mine": repo_id, "owner": owner, "before": before, "limit": limit}
+        with self._begin() as connection:
+            rows = connection.execute(_COMPANIONS, values).all()
+        return tuple(Repo(row.id, row.name, row.source, row.location, row.url) for row in rows)
+
+    def put_probes(self, probes: Sequence[Probe]) -> None:
+        """Keep what was seen; a new name reaches the repository's row too."""
+        rows = [
+            {"repository_id": p.repo_id, "payload": dump(p), "probed_at": p.at}
+            for p in sorted(probes, key=lambda one: one.repo_id)
+        ]
+        named = [
+            {"wanted": p.repo_id, "named": p.name, "page": p.url, "place": p.url}
+            for p in sorted(probes, key=lambda one: one.repo_id)
+            if p.name
+        ]
+        wanted, r = insert(t.forge_probes), t.repositories.c
+        with self._begin() as connection:
+            connection.execute(
+                wanted.on_conflict_do_update(
+                    index_elements=["repository_id"],
+                    set_={
+                        "payload": wanted.excluded.payload,
+                        "probed_at": wanted.excluded.probed_at,
+                        "claimed_until": None,
+                    },
+                ),
+                rows,
+            )
+            if named:
+                connection.execute(
+                    sa.update(t.repositories)
+                    .where(r.id == sa.bindparam("wanted"), r.name != sa.bindparam("named"))
+                    .values(
+                        name=sa.bindparam("named"),
+                        url=sa.bindparam("page"),
+                        location=sa.bindparam("place"),
+                    ),
+                    named,
+                )
+
+    def meet(self, repos: Sequence[Repo]) -> None:
+        """Let repositories be known, so that they may be probed with others."""
+        rows = [
+            {
+                "id": repo.id,
+                "name": repo.name,
+                "source": repo.source,
+                "location": repo.location,
+                "url": repo.url,
+            }
+            for repo in sorted(repos, key=lambda one: one.id)
+        ]
+        with self._begin() as connection:
+            connection.execute(insert(t.repositories).on_conflict_do_nothing(), rows)
+            connection.execute(
+                insert(t.forge_probes).on_conflict_do_nothing(),
+                [{"repository_id": row["id"]} for row in rows],
+            )
+
+    # marks and items
+
+    def marks(self, repo_id: str) -> Mapping[Kind, Mark]:
+        """How far the mirror reaches, by kind."""
+        c = t.forge_marks.c
+        query = sa.select(c.payload).where(c.repository_id == repo_id)
+        with self._begin() as connection:
+            found = [load(Mark, row.payload) for row in connection.execute(query)]
+        return {mark.kind: mark for mark in found}
+
+    def keep(
+        self, repo_id: str, mark: Mark, items: Sequence[Item] = (), drop: Window | None = None
+    ) -> None:
+        """In one transaction: forget the kind's items in `drop`, keep these, move the mark."""
+        c = t.forge_items.c
+        rows = {
+            item.activity.key: {
+                "repository_id": repo_id,
+                "key": item.activity.key,
+                "kind": mark.kind.value,
+                "opened_at": item.opened_at,
+                "ended_at": item.ended_at,
+                "payload": dump(item.activity),
+            }
+            for item in items
+        }
+        with self._begin() as connection:
+            if drop is not None:
+                connection.execute(
+                    sa.delete(t.forge_items).where(
+                        c.repository_id == repo_id,
+                        c.kind == mark.kind.value,
+                        c.opened_at >= drop.since,
+                        c.opened_at < drop.until,
+                    )
+                )
+            if rows:
+                wanted = insert(t.forge_items)
+                connection.execute(
+                    wanted.on_conflict_do_update(
+                        index_elements=["repository_id", "key"],
+                        set_={
+                            name: wanted.excluded[name]
+                            for name in ("opened_at", "ended_at", "payload")
+                        },
+                    ),
+                    list(rows.values()),
+                )
+            place: dict[str, Any] = {"repository_id": repo_id, "kind": mark.kind.value}
+            values = {"since": mark.since, "until": mark.until, "payload": dump(mark)}
+            connection.execute(
+                insert(t.forge_marks)
+                .values(**place, **values)
+                .on_conflict_do_update(index_elements=["repository_id", "kind"], set_=values)
+            )
+
+    def known(self, repo_id: str, keys: Collection[str]) -> frozenset[str]:
+        """Which of the keys are kept."""
+        c = t.forge_items.c
+        query = sa.select(c.key).where(c.repository_id == repo_id, c.key.in_(keys))
+        with self._begin() as connection:
+            return frozenset(connection.execute(query).scalars())
+
+    def counts(self, repo_id: str, window: Window) -> Mapping[Kind, int]:
+        """How many of each kind were opened or ended in the window."""
+        c = t.forge_items.c
+        query = sa.select(c.kind, sa.func.count()).where(*_inside(repo_id, window)).group_by(c.kind)
+        with self._begin() as connection:
+            found = {Kind(row[0]): int(row[1]) for row in connection.execute(query)}
+        return {kind: found.get(kind, 0) for kind in Kind}
+
+    def items(self, repo_id: str, window: Window) -> Iterator[Item]:
+        """What was opened or ended in the window, newest first; streams."""
+        c = t.forge_items.c
+        ended = sa.and_(c.ended_at >= window.since, c.ended_at < window.until)
+        placed = sa.case((ended, c.ended_at), else_=c.opened_at)
+        query = (
+            sa.select(c.payload, c.opened_at, c.ended_at)
+            .where(*_inside(repo_id, window))
+            .order_by(placed.desc(), c.key)
+            .execution_options(yield_per=500)
+        )
+        with self._begin() as connection:
+            connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            for row in connection.execute(query):
+                activity = load(Activity, row.payload)
+                yield Item(activity, row.opened_at, row.ended_at)
+
+
+def _inside(repo_id: str, window: Window) -> tuple[sa.ColumnElement[bool], ...]:
+    c = t.forge_items.c
+    opened = sa.and_(c.opened_at >= window.since, c.opened_at < window.until)
+    ended = sa.and_(c.ended_at >= window.since, c.ended_at < window.until)
+    return (c.repository_id == repo_id, sa.or_(opened, ended))

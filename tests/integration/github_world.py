@@ -1,0 +1,75 @@
+"""A GitHub source over the local GitHub and a real Postgres, for tests and measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from sparky.model import Repo
+from sparky.ports import Source
+from sparky.source.credentials import Keyring, Token
+from sparky.source.github import GitHubSource
+from sparky.source.githubwire import Wire
+from sparky.source.gitrepo import GitSource
+from sparky.store.budget import PostgresBudget
+from sparky.store.connection import connect
+from sparky.store.mirror import PostgresMirror
+from tests.github import Server
+from tests.github.repository import Repository
+
+
+class Reader:
+    """A worker's view: its own connections, the budget and mirror that all share."""
+
+    def __init__(
+        self,
+        server: Server,
+        engine: sa.Engine,
+        tokens: list[str],
+        *,
+        reserve: float = 0.2,
+        git: Path | None = None,
+    ) -> None:
+        self.budget = PostgresBudget(engine, reserve=reserve)
+        self.mirror = PostgresMirror(engine)
+        clock = server.world.clock.now
+        self.wire = Wire(
+            api=server.url,
+            graphql=server.graphql_url,
+            keyring=Keyring(lambda: [Token(value) for value in tokens]),
+            budget=self.budget,
+            clock=clock,
+        )
+        by_git: Callable[[str], Source] | None = None
+        if git is not None:
+            by_git = lambda owner: GitSource(git)  # noqa: E731
+        self.source = GitHubSource(
+            self.wire,
+            self.mirror,
+            clock=clock,
+            git=by_git,
+            clone_url=lambda repo: server.world.get(repo.id).clone_url or "",
+        )
+
+
+@contextmanager
+def reading(
+    server: Server, database: str, *, tokens: int = 1, **options: object
+) -> Iterator[Reader]:
+    """A reader with as many fresh tokens."""
+    engine = connect(database)
+    reader = Reader(server, engine, [server.token() for _ in range(tokens)], **options)  # type: ignore[arg-type]
+    try:
+        yield reader
+    finally:
+        reader.wire.close()
+        engine.dispose()
+
+
+def repo_of(repository: Repository) -> Repo:
+    """The value that `identify` would give."""
+    url = f"https://github.com/{repository.full_name}"
+    return Repo(repository.id, repository.full_name, "github", url, url)
