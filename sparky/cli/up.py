@@ -79,7 +79,8 @@ def _members(wired: Wired, password: str) -> list[Member]:
     }
     fetching = worker_words("fetch", queues=("fetch", "chunk"), pool="prefork", concurrency=2)
     writing = worker_words("summarize", queues=("summarize",), concurrency=slots + 1)
-    rest = worker_words("default", queues=("rollup", "publish", "sweep"), concurrency=2)
+    others = ("rollup", "publish", "sweep", "tick", "prune")
+    rest = worker_words("default", queues=others, concurrency=2)
     return [
         Member("worker-fetch", fetching),
         Member("worker-summarize", writing),

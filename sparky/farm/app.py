@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
+from celery.schedules import crontab
 from celery.signals import setup_logging
 from kombu import Queue
 
@@ -16,8 +17,9 @@ from sparky.errors import UsageError
 from sparky.farm import logs
 from sparky.store.tables import STAGES
 
-QUEUES = (*STAGES, "sweep")
+QUEUES = (*STAGES, "sweep", "tick", "prune")
 SWEEP_SECONDS = 15.0
+TICK_SECONDS = 15.0
 
 
 def make(settings: configuration.Settings) -> Celery:
@@ -71,7 +73,13 @@ def _configuration(settings: configuration.Settings) -> dict[str, Any]:
                 "task": "sparky.sweep",
                 "schedule": SWEEP_SECONDS,
                 "options": {"expires": SWEEP_SECONDS},
-            }
+            },
+            "tick": {
+                "task": "sparky.tick",
+                "schedule": TICK_SECONDS,
+                "options": {"expires": TICK_SECONDS},
+            },
+            "prune": {"task": "sparky.prune", "schedule": crontab(hour=3, minute=17)},
         },
         "timezone": "UTC",
     }

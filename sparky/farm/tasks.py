@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from celery import Task
 
 from sparky import pipeline, wiring
 from sparky.errors import StoreError
-from sparky.farm import context, sweeping
+from sparky.farm import context, sweeping, ticking
 from sparky.farm.app import app
 from sparky.farm.bell import ring
 from sparky.farm.context import Context
@@ -17,6 +18,8 @@ from sparky.farm.step import Body, Outcome, perform
 from sparky.pipeline import Record
 from sparky.ports import Answer, Claim
 from sparky.store.codec import dump
+from sparky.store.fresh import Fresh
+from sparky.store.gateway import Gateway
 
 
 def stage(name: str) -> Callable[[Body], Task[Any, Any]]:
@@ -52,7 +55,11 @@ def chunk(claim: Claim, at: Context) -> Outcome:
 def summarize(claim: Claim, at: Context) -> Outcome:
     return Outcome(
         result=pipeline.summarize(
-            claim.key, claim.repo, store=at.store, backend=at.backend, record=recorder(claim, at)
+            claim.key,
+            claim.repo,
+            store=known(claim, at),
+            backend=at.backend,
+            record=recorder(claim, at),
         )
     )
 
@@ -66,7 +73,7 @@ def rollup(claim: Claim, at: Context) -> Outcome:
         census=at.reports.census(claim.job_id),
         summary_keys=at.reports.results(claim.job_id),
         notes=[f"{f.stage} {f.key[:12]} stopped: {f.error}" for f in failed],
-        store=at.store,
+        store=known(claim, at),
         backend=at.backend,
         record=recorder(claim, at),
     )
@@ -90,6 +97,24 @@ def publish(claim: Claim, at: Context) -> Outcome:
 def sweep(self: Any) -> str:
     """Ring for what waits although it could run, and stop what has killed its workers."""
     return sweeping.sweep(app, context.here(), worker=self.request.hostname)
+
+
+@app.task(name="sparky.tick")
+def tick() -> str:
+    """Start the runs of the schedules that are due."""
+    return ticking.tick(app, context.here())
+
+
+@app.task(name="sparky.prune")
+def prune() -> str:
+    """Forget what the policy keeps no longer."""
+    return ticking.prune(context.here())
+
+
+def known(claim: Claim, at: Context) -> Gateway:
+    """The store; in a run that asks the engine again, without what was answered before it."""
+    since = claim.options.get("refresh")
+    return Fresh(at.store.engine, since=datetime.fromisoformat(since)) if since else at.store
 
 
 def recorder(claim: Claim, at: Context) -> Record:

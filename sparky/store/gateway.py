@@ -7,7 +7,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -22,6 +22,8 @@ from sparky.store.codec import dump, load
 from sparky.store.connection import connect, translated
 
 BATCH = 500
+TOUCHED = timedelta(days=1)
+"""How exactly it is known when content was last used; what is used often is written seldom."""
 T = TypeVar("T")
 
 
@@ -198,12 +200,28 @@ class Gateway:
         if not values:
             return
         rows = [{"key": key, "payload": dump(value)} for key, value in sorted(values.items())]
+        wanted = insert(table).on_conflict_do_update(
+            index_elements=["key"],
+            set_={"used_at": sa.func.now()},
+            where=table.c.used_at < sa.func.now() - TOUCHED,
+        )
         with self._begin() as connection:
-            connection.execute(insert(table).on_conflict_do_nothing(), rows)
+            connection.execute(wanted, rows)
 
-    def _kept(self, table: sa.Table, kind: type[T], key: str) -> T | None:
+    def _kept(
+        self, table: sa.Table, kind: type[T], key: str, *where: sa.ColumnElement[bool]
+    ) -> T | None:
+        c = table.c
+        stale = (c.used_at < sa.func.now() - TOUCHED).label("stale")
         with self._begin() as connection:
-            row = connection.execute(sa.select(table.c.payload).where(table.c.key == key)).first()
+            row = connection.execute(
+                sa.select(c.payload, stale).where(c.key == key, *where)
+            ).first()
+            if row is not None and row.stale:
+                # What is still used is not pruned.
+                connection.execute(
+                    sa.update(table).where(c.key == key).values(used_at=sa.func.now())
+                )
         return load(kind, row.payload) if row else None
 
     # digests

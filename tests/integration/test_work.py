@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from sparky.model import Repo, Window
-from sparky.ports import Claim
+from sparky.ports import Answer, Claim
 from sparky.retries import Retry, Stop, Wait
 from sparky.store.connection import connect
 from sparky.store.dispatch import Dispatch
+from sparky.store.fresh import Fresh
 from sparky.store.gateway import Gateway
 from sparky.store.reports import Reports
-from sparky.store.runs import Runs
+from sparky.store.runs import Runs, Wanted
+from sparky.store.tables import JOB_STATES, RUN_STATES, STEP_STATES
+from sparky.store.transitions import ALLOWED
 from sparky.store.work import Work
 
 WINDOW = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
@@ -312,3 +316,173 @@ def test_the_database_refuses_a_wrong_state(farm: Farm, wrong: str) -> None:
     farm.start()
     with pytest.raises(IntegrityError), farm.engine.begin() as connection:
         connection.execute(sa.text(wrong))
+
+
+def allowed(farm: Farm, table: str, before: str, after: str) -> bool:
+    """Whether the database lets a row of the table go from one state to the other."""
+    needs = {
+        "steps": {"lease_until": "CASE WHEN :state = 'running' THEN now() END"},
+        "jobs": {"finished_at": "CASE WHEN :state NOT IN ('waiting', 'running') THEN now() END"},
+        "runs": {"finished_at": "CASE WHEN :state <> 'running' THEN now() END"},
+    }
+    error = ", error = 'x'" if table != "runs" else ""
+    ((column, value),) = needs[table].items()
+    update = sa.text(f"UPDATE {table} SET state = :state, {column} = {value}{error}")
+    with farm.engine.connect() as connection:
+        # As if it had been so from the start.
+        connection.execute(sa.text(f"ALTER TABLE {table} DISABLE TRIGGER allowed_transition"))
+        connection.execute(update, {"state": before})
+        connection.execute(sa.text(f"ALTER TABLE {table} ENABLE TRIGGER allowed_transition"))
+        try:
+            connection.execute(update, {"state": after})
+        except IntegrityError:
+            return False
+        finally:
+            connection.rollback()
+        return True
+
+
+@pytest.mark.parametrize(
+    ("table", "states"), [("steps", STEP_STATES), ("jobs", JOB_STATES), ("runs", RUN_STATES)]
+)
+def test_states_follow_each_other_as_designed(
+    farm: Farm, table: str, states: tuple[str, ...]
+) -> None:
+    """The database allows exactly the transitions that are listed; nothing done runs again."""
+    farm.start()
+    found = {
+        (before, after)
+        for before, after in permutations(states, 2)
+        if allowed(farm, table, before, after)
+    }
+    assert found == ALLOWED[table]
+
+
+class TestRetry:
+    def poisoned(self, farm: Farm) -> tuple[list[Claim], Claim]:
+        """A partial run of three chunks, of which one failed; and the claim of its rollup."""
+        claims = [farm.claim(step) for step in farm.chunked(3)]
+        farm.work.complete(claims[0], result="s0")
+        farm.work.fail(claims[1], Stop(), "the engine refuses it")
+        (bell,) = farm.work.complete(claims[2], result="s2") or ()
+        rollup = farm.claim(bell.step_id)
+        farm.work.complete(rollup, outcome="partial", job={"revision": 1})
+        assert farm.state() == "partial"
+        return claims, rollup
+
+    def test_what_failed_runs_again_and_then_the_rollup(self, farm: Farm) -> None:
+        """Only the failed chunk is open again; when it is done the run ends well."""
+        claims, _ = self.poisoned(farm)
+        opened, bells = farm.runs.retry("r1")
+        assert (opened, [bell.step_id for bell in bells]) == (1, [claims[1].step_id])
+        assert farm.state() == "running"
+        again = farm.claim(claims[1].step_id)
+        assert (again.failures, again.attempt) == (0, 2)
+        (rollup,) = farm.work.complete(again, result="s1") or ()
+        assert rollup.stage == "rollup"
+        assert farm.reports.results(again.job_id) == ("s0", "s1", "s2")
+        assert farm.reports.failures(again.job_id) == ()
+        farm.work.complete(farm.claim(rollup.step_id), outcome="done", job={"revision": 2})
+        assert farm.state() == "done"
+
+    def test_a_worker_of_the_first_time_is_fenced_off(self, farm: Farm) -> None:
+        """What was claimed before the retry changes nothing after it."""
+        claims, rollup = self.poisoned(farm)
+        farm.runs.retry("r1")
+        assert farm.work.complete(claims[1], result="late") is None
+        assert farm.work.complete(rollup, outcome="done") is None
+        assert farm.state() == "running"
+
+    def test_a_second_retry_opens_nothing(self, farm: Farm) -> None:
+        self.poisoned(farm)
+        assert farm.runs.retry("r1")[0] == 1
+        assert farm.runs.retry("r1") == (0, ())
+
+    def test_a_failed_repository_runs_again_while_others_run(self, farm: Farm) -> None:
+        """The run ends when both have ended, and counts each once."""
+        first, second = farm.start(repos=2)
+        farm.work.fail(farm.claim(first), Stop(), "not a repository")
+        assert farm.runs.retry("r1")[0] == 1
+        for step in (first, second):
+            assert farm.state() == "running"
+            (chunk,) = farm.work.complete(farm.claim(step)) or ()
+            (rollup,) = farm.work.complete(farm.claim(chunk.step_id)) or ()
+            farm.work.complete(farm.claim(rollup.step_id), outcome="done")
+        assert farm.state() == "done"
+
+    def test_a_cancelled_run_goes_on(self, farm: Farm) -> None:
+        """Its finished chunk is kept; with `--failed` alone it stays cancelled."""
+        claims = [farm.claim(step) for step in farm.chunked(2)]
+        farm.work.complete(claims[0], result="s0")
+        farm.runs.cancel("r1")
+        assert farm.runs.retry("r1", cancelled=False) == (0, ())
+        assert farm.state() == "cancelled"
+        opened, (bell,) = farm.runs.retry("r1")
+        assert (opened, bell.step_id) == (1, claims[1].step_id)
+        (rollup,) = farm.work.complete(farm.claim(bell.step_id), result="s1") or ()
+        assert rollup.stage == "rollup"
+
+    def test_what_is_done_stays_done(self, farm: Farm) -> None:
+        (fetch,) = farm.start()
+        (chunk,) = farm.work.complete(farm.claim(fetch)) or ()
+        (rollup,) = farm.work.complete(farm.claim(chunk.step_id)) or ()
+        farm.work.complete(farm.claim(rollup.step_id), outcome="done")
+        assert farm.runs.retry("r1") == (0, ())
+        assert farm.state() == "done"
+
+    def test_a_failed_rollup_runs_again_alone(self, farm: Farm) -> None:
+        (fetch,) = farm.start()
+        (chunk,) = farm.work.complete(farm.claim(fetch)) or ()
+        (rollup,) = farm.work.complete(farm.claim(chunk.step_id)) or ()
+        farm.work.fail(farm.claim(rollup.step_id), Stop(), "no")
+        opened, bells = farm.runs.retry("r1")
+        assert (opened, [bell.step_id for bell in bells]) == (1, [rollup.step_id])
+
+
+def test_a_run_over_nothing_is_not_made(farm: Farm) -> None:
+    """It would never end."""
+    assert farm.runs.start("r1", WINDOW, ["git:gone"], {}) == ()
+    with farm.engine.begin() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM runs")).scalar_one() == 0
+
+
+def test_many_runs_come_in_their_order(farm: Farm) -> None:
+    """A backfill's windows are read one after another; what has priority passes them by."""
+    days = [
+        Window(WINDOW.since + timedelta(days=n), WINDOW.since + timedelta(days=n + 1))
+        for n in (0, 1)
+    ]
+    late = [
+        Wanted(run_id=f"d{n}", window=day, repo_ids=["git:a", "git:b"], priority=9)
+        for n, day in enumerate(days)
+    ]
+    farm.runs.start_all(late)
+    farm.runs.start("now", WINDOW, ["git:a"], {})
+    farm.run_sql("UPDATE steps SET rung_at = NULL")
+    with farm.engine.begin() as connection:
+        runs = dict(
+            connection.execute(
+                sa.text("SELECT s.id, j.run_id FROM steps s JOIN jobs j ON j.id = s.job_id")
+            ).all()
+        )
+    order = [runs[bell.step_id] for bell in farm.dispatch.wake()]
+    assert order == ["now", "d0", "d0", "d1", "d1"]
+
+
+def test_asking_again_replaces_what_was_answered_before(farm: Farm) -> None:
+    """A refreshed run knows only what it has asked itself; later runs know its answers."""
+    store = Gateway(farm.engine)
+    store.put_answer("q", Answer("old", "m", 1, 1))
+    (bell,) = farm.runs.start("r1", WINDOW, ["git:a"], {"refresh": True})
+    claim = farm.claim(bell.step_id)
+    fresh = Fresh(farm.engine, since=datetime.fromisoformat(claim.options["refresh"]))
+    assert fresh.answer("q") is None
+    fresh.put_answer("q", Answer("new", "m", 1, 1))
+    for reader in (fresh, store):
+        found = reader.answer("q")
+        assert found is not None
+        assert (found.text, found.cached) == ("new", True)
+    fresh.put_answer("q", Answer("newer", "m", 1, 1))
+    again = store.answer("q")
+    assert again is not None
+    assert again.text == "new"

@@ -1,0 +1,54 @@
+"""A store for one run that asks the engine again, and replaces what was answered before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from sparky.model import Summary
+from sparky.ports import Answer
+from sparky.store import tables as t
+from sparky.store.codec import dump
+from sparky.store.gateway import Gateway
+
+
+class Fresh(Gateway):
+    """Knows no summary and no answer from before `since`, which is when its run was started.
+
+    What the run has made itself is known, so that a step that is tried again asks nothing twice.
+    """
+
+    def __init__(self, engine: sa.Engine, *, since: datetime) -> None:
+        super().__init__(engine)
+        self.since = since
+
+    def summary(self, key: str) -> Summary | None:
+        return self._kept(t.summaries, Summary, key, t.summaries.c.created_at >= self.since)
+
+    def put_summary(self, summary: Summary) -> None:
+        self._replace(t.summaries, summary.key, summary)
+
+    def answer(self, key: str) -> Answer | None:
+        found = self._kept(t.answers, Answer, key, t.answers.c.created_at >= self.since)
+        return replace(found, cached=True) if found else None
+
+    def put_answer(self, key: str, answer: Answer) -> None:
+        self._replace(t.answers, key, answer)
+
+    def _replace(self, table: sa.Table, key: str, value: Any) -> None:
+        now = sa.func.now()
+        wanted = insert(table).values(key=key, payload=dump(value), created_at=now, used_at=now)
+        changed = {name: wanted.excluded[name] for name in ("payload", "created_at", "used_at")}
+        with self._begin() as connection:
+            connection.execute(
+                wanted.on_conflict_do_update(
+                    index_elements=["key"],
+                    set_=changed,
+                    # Two workers of this run: the first one's stays.
+                    where=table.c.created_at < self.since,
+                )
+            )
