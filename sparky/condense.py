@@ -22,6 +22,9 @@ NAMED = 3
 _QUOTE = 80
 """Characters of a quoted point."""
 
+_GRAVE = frozenset({Section.BREAKING, Section.SECURITY})
+"""Sections that a point keeps, whatever it is told together with."""
+
 Say = Callable[[Sequence[str], Sequence[Activity]], str | None]
 """One sentence for some texts, that holds for the activities; None if there is none."""
 
@@ -87,7 +90,7 @@ def _told(nodes: Sequence[_Node], activities: Mapping[str, Activity], say: Say) 
     core = said or _quoted(nodes)
     where = _place(members, 2, activities)
     head = f"{len(cited)} changes{f' in {where}' if where else ''}"
-    mixed = len({point.section for point in members}) > 1 and union.section is not Section.BREAKING
+    mixed = len({point.section for point in members}) > 1 and union.section not in _GRAVE
     point = Point(
         text=f"{head}: {_inner(core)}",
         section=Section.OTHER if mixed else union.section,

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sparky import claims, points, words
+from sparky import claims, points, vocabulary, words
 from sparky.model import Activity, Kind, Traits
 
 MOST = 4
 """Activities that one sentence can still name the parts of."""
 ALIKE = 0.5
-"""Share of telling words that two titles must have in common."""
+"""Share of telling words that two titles must have in common, and at least two of them."""
+TERSE = 3
+"""Telling words of titles that are alike by their area and verb: `types: add Zig`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,9 @@ class _Mark:
     """What two activities are compared by."""
 
     request: str | None
-    areas: tuple[str, ...]
+    areas: frozenset[str]
+    """What it touches, as its prefix says; not the kind of change."""
+    verb: str
     words: frozenset[str]
     traits: Traits
 
@@ -29,8 +33,8 @@ def groups(
 ) -> tuple[tuple[Activity, ...], ...]:
     """Each activity in exactly one group of at most `MOST`, in the order of the first of each.
 
-    Commits of one pull request, commits to one area that say nearly the same, and titles that share
-    half of their telling words belong together if they are changes of one kind.
+    Changes of one kind belong together if they are of one pull request, if their titles share half
+    of their telling words, or if short titles have one area and one verb.
     """
     made: list[list[Activity]] = []
     marks = {one.key: _mark(one, traits[one.key]) for one in activities}
@@ -53,9 +57,11 @@ def groups(
 
 def _mark(activity: Activity, traits: Traits) -> _Mark:
     requests = [k for k in activity.references if k.startswith(f"{Kind.PULL_REQUEST}:")]
+    subject = words.parse(activity.title)
     return _Mark(
         request=requests[0] if len(requests) == 1 else None,
-        areas=words.parse(activity.title).areas,
+        areas=frozenset(subject.areas) - vocabulary.TYPES.keys(),
+        verb=subject.text.partition(" ")[0].casefold(),
         words=claims.telling(points.title(activity)),
         traits=traits,
     )
@@ -68,8 +74,10 @@ def _alike(one: _Mark, other: _Mark) -> bool:
         return False
     if one.request and one.request == other.request:
         return True
-    shared = len(one.words & other.words) / len(one.words | other.words)
-    return shared >= (ALIKE / 2 if one.areas and one.areas == other.areas else ALIKE)
+    if one.areas and (one.areas, one.verb) == (other.areas, other.verb):
+        return max(len(one.words), len(other.words)) <= TERSE
+    shared = len(one.words & other.words)
+    return shared > 1 and shared >= ALIKE * len(one.words | other.words)
 
 
 def flat(groups: Iterable[Sequence[Activity]]) -> list[Activity]:

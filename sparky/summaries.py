@@ -66,11 +66,8 @@ def summarize(
     desk = _Desk(chunk, activities, traits)
     groups = related.groups([activities[item.key] for item in chunk.items], traits)
     failed = desk.ask(ask, groups, refusals={})
-    if failed:
-        worst = sorted(
-            failed, key=lambda group: -max(traits[one.key].significance for one in group)
-        )
-        again = set(worst[:REPAIRED])
+    again = _worth_asking_again(failed, traits)
+    if again:
         desk.ask(ask, [group for group in groups if group in again], refusals=failed)
     desk.extract()
     return Summary(
@@ -85,6 +82,13 @@ def summarize(
 
 
 Group = tuple[Activity, ...]
+
+
+def _worth_asking_again(failed: Iterable[Group], traits: Mapping[str, Traits]) -> set[Group]:
+    """The most significant groups that got no point, of those whose people said anything at all."""
+    telling = [group for group in failed if any(map(points.title, group))]
+    telling.sort(key=lambda group: -max(traits[one.key].significance for one in group))
+    return set(telling[:REPAIRED])
 
 
 @dataclass(slots=True)
@@ -151,7 +155,7 @@ class _Desk:
         if not spoken:
             wrong = (*wrong, "does not speak of what it cites")
         if wrong:
-            self.rejected.append(f"{reply.text!r} {'; '.join(wrong)}")
+            self.rejected.append(f"{_cut(reply.text)!r} {'; '.join(wrong)}")
             return _cut("; ".join(wrong))
         own = len(spoken) == 1 and _same(text, points.title(spoken[0]))
         origin = Origin.EXTRACTIVE if own else Origin.ENGINE

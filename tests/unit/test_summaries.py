@@ -225,6 +225,24 @@ def test_activity_speaks_for_itself_if_it_says_anything(
     assert [o.key for o in made.omitted] == ([] if told else [activity.key])
 
 
+def test_nothing_is_asked_again_of_who_said_nothing() -> None:
+    """A second call for activities without any words of people would bring nothing, and is spared."""
+    ask = Script("no")
+    made = summarize([make.commit(1, "wip")], ask)
+    assert len(ask.prompts) == 1
+    assert len(made.omitted) == 1
+
+
+def test_only_the_most_significant_are_asked_again() -> None:
+    """However many points fail, the second call is short, and about what matters most."""
+    names = "mast keel sail rope hull deck helm oar flag bell".split()
+    activities = [make.commit(n, f"Mend the {name}") for n, name in enumerate(names, 1)]
+    traits = {a.title: make.traits(significance=n / 10) for n, a in enumerate(activities)}
+    ask = Script("no", "no")
+    summarize(activities, ask, **traits)
+    assert planned(ask.prompts[1]) == [[f"a{n}"] for n in range(5, 11)]
+
+
 def test_cached_answers_cost_nothing_now() -> None:
     """An answer from the cache is counted as one, and not as a call."""
     made = summarize(PAIR, lambda p: replace(answer(p, str(saying(*TRUE)(p))), cached=True))
