@@ -70,7 +70,24 @@ class ContextExceeded(EngineError):
 
 
 class BadAnswer(EngineError):
-    """The engine answered, but with nothing usable: empty, cut at the length limit, no JSON."""
+    """The engine answered, but with nothing usable: empty, cut at the length limit, no JSON.
+
+    It cost `prompt_tokens`, `completion_tokens` and `seconds` all the same.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        remedy: str = "",
+        prompt_tokens: int = 0,
+        completion_tokens: int = 0,
+        seconds: float = 0.0,
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.prompt_tokens = prompt_tokens
+        self.completion_tokens = completion_tokens
+        self.seconds = seconds
 
 
 class ServiceError(Permanent):

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from sparky import activity, chunks, digests, redact, rules, summaries
-from sparky.errors import SparkyError
-from sparky.model import Activity, Chunk, Digest, Repo, Summary, Traits, Window
+from sparky.errors import BadAnswer, SparkyError
+from sparky.model import Activity, Chunk, Digest, Origin, Repo, Summary, Traits, Window
 from sparky.ports import Answer, Backend, Census, Engine, Prompt, Source, Store
 
 Ask = Callable[[Prompt], Answer]
@@ -91,7 +91,8 @@ def rollup(
     happened = activity.arrange(store.activities(repo.id, window))
     traits = _traits(happened)
     ruled = rules.apply(happened, traits)
-    return digests.compose(
+    engine = backend.engine()
+    digest = digests.compose(
         repo=repo,
         window=window,
         revision=1,
@@ -102,11 +103,16 @@ def rollup(
         summaries=tuple(_summaries(store, summary_keys)),
         stats=activity.stats(happened),
         people=activity.contributions(happened),
-        engine=backend.engine(),
+        engine=engine,
         ask=asking(backend, store, record),
         count=backend.count,
         notes=(*notes, *census.gaps),
     )
+    if summary_keys and not any(point.origin is Origin.ENGINE for point in digest.points):
+        # It was asked, and nothing of what it wrote could stand.
+        named = replace(digest.provenance, engine=engine.name, model=engine.model)
+        return replace(digest, provenance=named)
+    return digest
 
 
 def asking(backend: Backend, store: Store, record: Record) -> Ask:
@@ -120,6 +126,10 @@ def asking(backend: Backend, store: Store, record: Record) -> Ask:
             return known
         try:
             answer = backend.complete(prompt)
+        except BadAnswer as error:
+            cost = Answer("", backend.engine().model, error.prompt_tokens, error.completion_tokens)
+            record(cost, error.seconds, "BadAnswer")
+            raise
         except SparkyError as error:
             record(None, 0.0, type(error).__name__)
             raise

@@ -52,21 +52,32 @@ class Draft:
             estimator.learn(asked, self.prompt_tokens)
         raw = self.text
         text = without_reasoning(raw)
+        prompt_tokens = self.prompt_tokens or estimator.estimate(asked)
+        completion_tokens = self.completion_tokens or estimator.estimate(raw)
+
+        def bad(message: str) -> BadAnswer:
+            return BadAnswer(
+                message,
+                prompt_tokens=prompt_tokens,
+                completion_tokens=completion_tokens,
+                seconds=seconds,
+            )
+
         if not self.finish:
             raise Transient(f"the engine at {server} broke off in the middle of its answer")
         if self.finish == "length":
             spent = "reasoning and answer" if self.reasoned or text != raw.strip() else "the answer"
-            raise BadAnswer(f"{spent} reached the limit of {self.limit} tokens and was cut")
+            raise bad(f"{spent} reached the limit of {self.limit} tokens and was cut")
         if self.finish not in ("stop", "eos", "eos_token", "stop_token"):
-            raise BadAnswer(f"the engine at {server} ended its answer with {self.finish!r}")
+            raise bad(f"the engine at {server} ended its answer with {self.finish!r}")
         if not text:
             only = "only reasoning" if self.reasoned or raw.strip() else "nothing"
-            raise BadAnswer(f"the engine at {server} finished and said {only}")
+            raise bad(f"the engine at {server} finished and said {only}")
         return Answer(
             text=text,
             model=self.model or engine.model,
-            prompt_tokens=self.prompt_tokens or estimator.estimate(asked),
-            completion_tokens=self.completion_tokens or estimator.estimate(raw),
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
             cached_tokens=self.cached_tokens,
             seconds=seconds,
             finish="stop",
