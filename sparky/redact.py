@@ -2,7 +2,7 @@
 
 The rules are data: `redact_ported.toml` (from betterleaks, origin and licence in its head) and
 `redact_rules.toml` (Sparky's own). A rule is tried only on a text that holds one of its keywords.
-A secret goes whole, to the edges of the word it stands in, and leaves a mark such as
+A secret goes to the end of the word it stands in, and leaves a mark such as
 `[redacted:github-pat]`. What comes out holds nothing more to take out.
 """
 
@@ -243,17 +243,13 @@ def _matches(text: str) -> Iterator[tuple[int, int, int]]:
 
 
 def _spans(text: str) -> list[tuple[int, int, int]]:
-    """Start, end and rule of every secret, in order and apart, each to the edges of its word."""
+    """Start, end and rule of every secret, in order and apart, each to the end of its word."""
     spans: list[tuple[int, int, int]] = []
-    for begin, end, rule in sorted(_matches(text)):
-        last = spans[-1] if spans else (0, 0, 0)
-        if begin < last[1]:
-            spans[-1] = (last[0], _end_of_word(text, max(end, last[1])), min(rule, last[2]))
-        else:
-            start = begin
-            while start > last[1] and text[start - 1] in WORD:
-                start -= 1
-            spans.append((start, _end_of_word(text, end), rule))
+    for start, end, rule in sorted(_matches(text)):
+        if spans and start < spans[-1][1]:
+            start, known, rule = spans.pop()
+            end = max(end, known)
+        spans.append((start, _end_of_word(text, end), rule))
     return spans
 
 

@@ -60,6 +60,24 @@ def test_newer_github_tokens_go_whole() -> None:
     assert not any(part in text for part in re.split(r"[._]", token) if len(part) > 3)
 
 
+def test_no_rest_of_a_longer_token_is_left() -> None:
+    """A token that has become longer than its rule knows goes to its end."""
+    token = "lin_api_" + "1a2B3c4D5e" * 6
+    assert redact(f"Use {token}, then") == ("Use [redacted:linear-api-key], then", 1)
+
+
+def test_secrets_side_by_side_leave_one_mark_for_what_overlaps() -> None:
+    """A token as a password in a URL is one secret, named after its form."""
+    token = "ghp_" + "1a2B3c4D5e6F7g8H9i0J1k2L3m4N5o6P7q8R"
+    text, count = redact(f"git clone https://ada:{token}@github.com/acme/rocket")
+    assert text == "git clone https://ada:[redacted:github-pat]@github.com/acme/rocket"
+    assert count == 1
+    assert redact(f"secret = 'v1.{token}.a1b2c3d4'") == (
+        "secret = '[redacted:secret-assignment]'",
+        1,
+    )
+
+
 def test_counts_every_secret() -> None:
     """Two secrets in one text count as two."""
     draw = random.Random(2)
@@ -121,6 +139,10 @@ HARMLESS = (
     "Support oauth2 token_type=bearer",
     "std::unordered_map<std::string, AccessKey2> keys",
     "0.12.0-rc.1+build.20260302",
+    "Mask tokens such as npm_" + "x" * 36,
+    "AKIA" + "A" * 16,
+    "dropbox: synchronization of folders",
+    "Authorization: Basic authentication is off",
     "password: hashed with pbkdf2_sha256",
 )
 

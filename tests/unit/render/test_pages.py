@@ -30,6 +30,14 @@ def test_long_sections_are_cut_in_markdown_and_folded_in_html() -> None:
     assert len(to_document(digest)["points"]) == 40
 
 
+def test_an_endless_text_is_cut() -> None:
+    """A title of a hundred thousand letters does not fill a reader's page."""
+    digest = factories.digest(points=(factories.point("word " * 20_000),))
+    assert len(as_markdown(digest)) < 2_000
+    assert len(as_html(digest)) < 12_000
+    assert "word…" in as_markdown(digest)
+
+
 def test_only_extractive_points_are_marked() -> None:
     """A reader can tell an author's words from a model's, and the mark is explained."""
     engine = factories.digest(points=(factories.point("A"), factories.point("B")))
