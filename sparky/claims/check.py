@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from sparky.claims import acts, names, prose, wording
 from sparky.claims import evidence as ev
-from sparky.claims.lexicon import FREE, FUNCTION, act, supported
+from sparky.claims.lexicon import FREE, act, supported
 from sparky.claims.statement import Statement, distinct
 from sparky.claims.stems import stem
 from sparky.model import Activity
@@ -74,8 +74,7 @@ def trim(text: str, activities: Sequence[Activity]) -> str:
         kept = text[: match.start()].rstrip(" ,;:\u2013\u2014-")
         said = ev.stems(kept)
         whole = bool(titles) and all(supported(word, said) for title in titles for word in title)
-        ends = kept.rpartition(" ")[2].casefold() not in FUNCTION
-        if ends and (match["reason"] or whole) and not problems(f"{kept}.", activities):
+        if (match["reason"] or whole) and not problems(f"{kept}.", activities):
             return f"{kept}."
     return text
 

@@ -47,14 +47,27 @@ EMPTY = _stems(
 )
 """Words that a text needs more than: any change could be told with them."""
 
-SOFT = _stems(
-    """
-    argument attribute class command component constant crate field flag folder function header
-    helper keyword library macro method module option package parameter property routine script
-    setting struct variable call directory version
-    """
+KINDS: dict[str, frozenset[str]] = {
+    "call": _stems("function method routine call"),
+    "flag": _stems("option flag switch argument parameter setting"),
+    "number": _stems("version release"),
+    "folder": _stems("directory folder"),
+}
+"""What a name may be called by its form alone: `reset()` a function, `--quiet` an option."""
+
+SOFT = frozenset[str]().union(*KINDS.values()) | _stems(
+    "attribute class command component constant crate field header helper keyword library macro module"
+    " package property script struct variable"
 )
-"""What a thing is called by its kind. Free beside a name that is supported, a claim elsewhere."""
+"""What a thing is called by its kind: it does not tell one change from another."""
+
+DANGLING = frozenset(
+    """
+    a an and as at because but by for from if including into its namely nor of or our since such than
+    the their to via when where whether which while who whose with without your
+    """.split()
+)
+"""Words that no sentence ends with."""
 
 _MEANINGS = """
     add introduce create new insert implement support = add introduce create new insert implement

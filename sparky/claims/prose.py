@@ -8,6 +8,7 @@ from collections import Counter
 from functools import cache
 
 from sparky import prompts
+from sparky.claims.lexicon import DANGLING
 
 SHORTEST, LONGEST = 3, 45
 """Words of a sentence."""
@@ -52,6 +53,8 @@ def problems(text: str, source: str) -> list[str]:
         return ["is empty or too short"]
     if len(said) > LONGEST or len(text) > LETTERS:
         return [f"is too long: at most {LONGEST} words"]
+    if said[-1].casefold() in DANGLING and not text.endswith((")", "`", '"')):
+        found.append("breaks off")
     if _loops([word.casefold() for word in said]):
         found.append("repeats itself")
     for pattern, reason in _FORMS:

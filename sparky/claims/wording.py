@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from sparky.claims import evidence as ev
-from sparky.claims.lexicon import EMPTY, FREE, FUNCTION, NUMBERS, SOFT, supported
+from sparky.claims.lexicon import EMPTY, FREE, FUNCTION, KINDS, NUMBERS, supported
 from sparky.claims.statement import Statement, Token, distinct
 from sparky.claims.stems import stem
 
@@ -72,16 +72,24 @@ def _allowed(said: Statement, found: str, index: int) -> bool:
     if supported(found, said.stems):
         return True
     near = (*said.tokens[max(0, index - 2) : index], *said.tokens[index + 1 : index + 3])
-    return found in SOFT and _telling(said, near)
+    return any(
+        _has_form(said, token, kind) for token in near for kind in KINDS if found in KINDS[kind]
+    )
 
 
-def _telling(said: Statement, tokens: Sequence[Token]) -> bool:
-    """Whether a name, or a telling word that the activities say, is among the tokens."""
-    for token in tokens:
-        found = stem(token.text)
-        if token.name or (found in said.stems and distinct(frozenset({found}))):
-            return True
-    return False
+def _has_form(said: Statement, token: Token, kind: str) -> bool:
+    """Whether a name is what it is called, as far as its form in the activities says."""
+    match kind:
+        case "call":
+            return token.text.endswith("()") or said.stands(f"{token.text}(")
+        case "flag":
+            return token.text.startswith("-")
+        case "number":
+            return (
+                token.number is not None or re.fullmatch(r"[0-9a-f]{7,40}", token.text) is not None
+            )
+        case _:
+            return token.text.endswith("/") or said.stands(f"{token.text}/")
 
 
 def mixture(said: Statement) -> Iterator[str]:
