@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from sparky import render
 from sparky.errors import EngineError, UsageError
-from sparky.llm.backend import Options
+from sparky.llm.backend import HttpBackend, Options
 from sparky.llm.ollama import OllamaBackend
 from sparky.llm.openai import OpenAIBackend
 from sparky.llm.router import Router
@@ -23,10 +23,19 @@ from sparky.ports import Backend, Prompt, Publisher, Source
 from sparky.publish.files import Files
 from sparky.services import Wanted, attach, weights
 from sparky.settings import EngineSettings, Settings
+from sparky.source.askpass import askpass
+from sparky.source.credentials import App, Holder, Keyring, Token
+from sparky.source.either import EitherSource
+from sparky.source.git import utc_now
+from sparky.source.github import GitHubSource
+from sparky.source.githubwire import Wire
 from sparky.source.gitrepo import GitSource, Limits
 from sparky.store import schema
+from sparky.store.budget import PostgresBudget
+from sparky.store.cache import CachedGateway, Hot
 from sparky.store.calls import Calls
 from sparky.store.gateway import Gateway
+from sparky.store.mirror import PostgresMirror
 
 Progress = Callable[[weights.Progress], None]
 
@@ -118,11 +127,11 @@ def open(  # noqa: A001 — read as `wiring.open`
 def connected(settings: Settings) -> Iterator[Wired]:
     """Connect to services that all have their URLs; starts nothing and migrates nothing."""
     with ExitStack() as stack:
-        store = Gateway.open(database_url(settings))
-        stack.callback(store.close)
-        engine = backend(settings, Calls(store.engine))
+        held = store(settings)
+        stack.callback(held.close)
+        engine = backend(settings, Calls(held.engine))
         stack.callback(engine.close)
-        yield Wired(settings, store, source(settings), engine)
+        yield Wired(settings, held, source(settings, held), engine)
 
 
 def model_name(settings: Settings) -> str:
@@ -140,12 +149,83 @@ def database_url(settings: Settings) -> str:
     return settings.database_url.get_secret_value()
 
 
-def source(settings: Settings) -> Source:
-    """What reads repositories."""
-    return GitSource(
-        settings.cache_dir / "repositories",
-        limits=Limits(seconds=settings.git_timeout_seconds, bytes=int(settings.git_max_bytes)),
+def store(settings: Settings) -> Gateway:
+    """What is known, with the latest answers in Redis where there is one."""
+    url = database_url(settings)
+    if settings.broker_url is None:
+        return Gateway.open(url)
+    broker = settings.broker_url.get_secret_value()
+    return CachedGateway.over(url, Hot(broker, f"sparky:{settings.farm}:"))
+
+
+def source(settings: Settings, known: Gateway) -> Source:
+    """What reads repositories: GitHub's API where there are credentials for it, else git."""
+    by_git = GitSource(settings.cache_dir / "repositories", limits=_limits(settings))
+    if not has_github(settings):
+        return by_git
+    return EitherSource(by_git, github(settings, known), host=_github_host(settings))
+
+
+def has_github(settings: Settings) -> bool:
+    """Whether there are credentials for GitHub's API."""
+    given = (settings.github_token, settings.github_tokens, settings.github_app_id)
+    return any(one is not None for one in given)
+
+
+def github(settings: Settings, known: Gateway) -> GitHubSource:
+    """What reads GitHub's API; the budget and what was seen are in the database."""
+    host = _github_host(settings)
+    root = settings.github_url or "https://github.com"
+    own = host != "github.com"
+    wire: Wire = Wire(
+        api=f"{root}/api/v3" if own else "https://api.github.com",
+        graphql=f"{root}/api/graphql" if own else "https://api.github.com/graphql",
+        keyring=Keyring(lambda: _holders(settings, wire)),
+        budget=PostgresBudget(known.engine, reserve=settings.github_reserve),
+        clock=utc_now,
     )
+
+    def by_git(owner: str) -> GitSource:
+        credential = wire.keyring.for_owner(owner)[0]
+        return GitSource(
+            settings.cache_dir / "repositories",
+            limits=_limits(settings),
+            credentials=askpass(settings.cache_dir, wire.keyring.secret(credential.id), host),
+        )
+
+    return GitHubSource(wire, PostgresMirror(known.engine), clock=utc_now, host=host, git=by_git)
+
+
+def _github_host(settings: Settings) -> str:
+    root = settings.github_url or "https://github.com"
+    return root.partition("://")[2].partition("/")[0].casefold()
+
+
+def _holders(settings: Settings, wire: Wire) -> list[Holder]:
+    """Every credential that the settings name; asks GitHub for the App's installations."""
+    words = [settings.github_token, settings.github_tokens]
+    text = " ".join(word.get_secret_value() for word in words if word is not None)
+    found: list[Holder] = [Token(one) for one in dict.fromkeys(text.replace(",", " ").split())]
+    if (settings.github_app_id is None) != (settings.github_app_key is None):
+        raise UsageError(
+            "a GitHub App needs its number and its key",
+            remedy="Set both SPARKY_GITHUB_APP_ID and SPARKY_GITHUB_APP_KEY_FILE, or neither",
+        )
+    if settings.github_app_id and settings.github_app_key:
+        app = App(
+            settings.github_app_id,
+            settings.github_app_key.get_secret_value(),
+            clock=utc_now,
+            post=wire.post,
+            get=wire.get,
+        )
+        wanted = (settings.github_app_installations or "").replace(",", " ").split()
+        found += app.installations(wanted)
+    return found
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(seconds=settings.git_timeout_seconds, bytes=int(settings.git_max_bytes))
 
 
 def publishers(settings: Settings) -> tuple[Publisher, ...]:
@@ -190,21 +270,22 @@ def backend(settings: Settings, ratios: Ratios | None = None) -> Backend:
     if settings.llm_kind != "pool" and settings.llm_url is None:
         return NoEngine()
     return Router(
-        [_member(engine, settings, ratios) for engine in _engines(settings)],
+        [_member(engine, settings, ratios) for engine in engines(settings)],
         escalate=settings.llm_escalation,
         patience=settings.llm_timeout_seconds / 4,
     )
 
 
-def _engines(settings: Settings) -> Sequence[EngineSettings]:
-    if settings.engines:
+def engines(settings: Settings) -> Sequence[EngineSettings]:
+    """The engines that are configured: those of the pool, or the one."""
+    if settings.engines or settings.llm_url is None:
         return settings.engines
     kind = settings.llm_kind
     if kind == "embedded" or kind == "pool":
         kind = "openai"
     return [
         EngineSettings.model_construct(
-            url=settings.llm_url or "",
+            url=settings.llm_url,
             model=settings.llm_model or "",
             kind=kind,
             max_in_flight=settings.llm_in_flight,
@@ -216,27 +297,35 @@ def _engines(settings: Settings) -> Sequence[EngineSettings]:
     ]
 
 
-def _member(engine: EngineSettings, settings: Settings, ratios: Ratios | None) -> Member:
-    def adapter(seconds: float) -> Backend:
-        key = engine.api_key.get_secret_value() if engine.api_key else None
-        options = Options(
-            timeouts=Timeouts(first=seconds, total=seconds),
-            context=engine.context,
-            slots=engine.max_in_flight,
-            reasoning_tokens=engine.reasoning_tokens,
-            ratios=ratios,
-        )
-        given = (engine.url, engine.model or None, key)
-        if engine.kind == "triton":
-            return TritonBackend(*given, template=engine.template, **options)
-        if engine.kind == "ollama":
-            return OllamaBackend(*given, **options)
-        return OpenAIBackend(*given, **options)
+def adapter(engine: EngineSettings, *, seconds: float, ratios: Ratios | None = None) -> HttpBackend:
+    """The way to one engine, without the router's limits.
 
+    Args:
+        seconds: what a call may take, in all and until the first token.
+        ratios: where learned ratios of bytes to tokens are kept between runs.
+    """
+    key = engine.api_key.get_secret_value() if engine.api_key else None
+    options = Options(
+        timeouts=Timeouts(first=seconds, total=seconds),
+        context=engine.context,
+        slots=engine.max_in_flight,
+        reasoning_tokens=engine.reasoning_tokens,
+        ratios=ratios,
+    )
+    given = (engine.url, engine.model or None, key)
+    if engine.kind == "triton":
+        return TritonBackend(*given, template=engine.template, **options)
+    if engine.kind == "ollama":
+        return OllamaBackend(*given, **options)
+    return OpenAIBackend(*given, **options)
+
+
+def _member(engine: EngineSettings, settings: Settings, ratios: Ratios | None) -> Member:
+    seconds = settings.llm_timeout_seconds
     return Member(
         name=engine.url,
-        backend=adapter(settings.llm_timeout_seconds),
-        trial=adapter(min(TRIAL_SECONDS, settings.llm_timeout_seconds)),
+        backend=adapter(engine, seconds=seconds, ratios=ratios),
+        trial=adapter(engine, seconds=min(TRIAL_SECONDS, seconds)),
         model=engine.model,
         tier=engine.tier,
         weight=engine.weight,

@@ -20,7 +20,19 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from sparky.cli import configuration, database, digests, doctor, output, repos, running
+from sparky.cli import (
+    bench,
+    cache,
+    configuration,
+    database,
+    digests,
+    doctor,
+    models,
+    output,
+    repos,
+    running,
+    usage,
+)
 from sparky.errors import SparkyError, UsageError
 
 
@@ -55,6 +67,10 @@ app.command("up")(running.up)
 app.add_typer(digests.app, name="digests")
 app.add_typer(repos.app, name="repos")
 app.command("doctor")(doctor.doctor)
+app.command("usage")(usage.usage)
+app.add_typer(models.app, name="models")
+app.add_typer(bench.app, name="bench")
+app.add_typer(cache.app, name="cache")
 app.add_typer(database.app, name="db")
 app.add_typer(configuration.app, name="config")
 

@@ -46,13 +46,13 @@ def here() -> Context:
 
 def of(settings: Settings) -> Context:
     """A context for these settings; nothing is connected before its first use."""
-    store = Gateway.open(wiring.database_url(settings))
+    store = wiring.store(settings)
     return Context(
         settings=settings,
         store=store,
         work=Work(store.engine, farm=settings.farm),
         dispatch=Dispatch(store.engine, farm=settings.farm),
         reports=Reports(store.engine),
-        source=wiring.source(settings),
+        source=wiring.source(settings, store),
         backend=wiring.backend(settings, Calls(store.engine)),
     )

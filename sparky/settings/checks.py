@@ -51,6 +51,14 @@ def engine_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def web_url(url: str) -> str:
+    """A server's address without anything secret in it."""
+    scheme, _, rest = url.partition("://")
+    if scheme not in ("http", "https") or not rest.strip("/") or "@" in rest:
+        raise ValueError("must begin with https:// and carry no user or password")
+    return url.rstrip("/")
+
+
 def words(value: object) -> object:
     """`md,json` as the words in it."""
     return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value

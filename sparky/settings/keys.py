@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from sparky.errors import UsageError
-from sparky.settings.checks import AbsolutePath, EngineUrl, Word, lower, url_of, words
+from sparky.settings.checks import AbsolutePath, EngineUrl, Word, lower, url_of, web_url, words
 from sparky.settings.engines import EngineSettings, from_json
 
 _DatabaseUrl = Annotated[
@@ -258,6 +258,50 @@ class Settings(BaseModel):
         description="Largest clone to keep, in bytes or with a unit.",
         examples=["10GiB"],
         json_schema_extra={"shown": "4GiB"},
+    )
+
+    # GitHub
+    github_token: Word | None = Field(
+        default=None,
+        description="A user's token for GitHub's API; docs/github.md tells what it must be allowed. "
+        "Without it and without an App, repositories on GitHub are read by git.",
+        examples=["github_pat_…"],
+    )
+    github_tokens: SecretStr | None = Field(
+        default=None,
+        description="More tokens, of different users, with spaces, commas or line ends between.",
+        examples=["github_pat_… github_pat_…"],
+    )
+    github_app_id: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9.]{1,64}$",
+        description="Number or client id of a GitHub App whose installations read for Sparky.",
+        examples=["123456"],
+    )
+    github_app_key: SecretStr | None = Field(
+        default=None,
+        description="The App's private key, as GitHub made it (PEM).",
+        examples=["-----BEGIN RSA PRIVATE KEY-----…"],
+    )
+    github_app_installations: str | None = Field(
+        default=None,
+        description="Accounts or installation numbers, with commas between. Not set: all accounts "
+        "that the App is installed on.",
+        examples=["acme,umbrella"],
+    )
+    github_url: Annotated[str, AfterValidator(web_url)] | None = Field(
+        default=None,
+        description="A GitHub Enterprise Server in place of github.com.",
+        examples=["https://github.example.com"],
+        json_schema_extra={"shown": "https://github.com"},
+    )
+    github_reserve: float = Field(
+        default=0.2,
+        ge=0,
+        lt=1,
+        description="Part of each credential's hourly points that Sparky never touches, so that "
+        "its owner can go on working.",
+        examples=[0.5],
     )
 
     # Publishing

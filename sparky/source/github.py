@@ -51,7 +51,7 @@ class GitHubSource:
         git: Callable[[str], Source] | None = None,
         clone_url: Callable[[Repo], str] = lambda repo: f"{repo.location}.git",
     ) -> None:
-        self._wire = wire
+        self.wire = wire
         self._mirror = mirror
         self._prober = Prober(wire, mirror, clock)
         self._clock = clock
@@ -71,7 +71,7 @@ class GitHubSource:
             )
         owner, name = parts
         data = first_seen(
-            self._wire, "identify", {"owner": owner, "name": name}, "repository", owner=owner
+            self.wire, "identify", {"owner": owner, "name": name}, "repository", owner=owner
         ).data
         row = data.get("repository")
         if not row:
@@ -159,7 +159,7 @@ class GitHubSource:
 
     def _round(self, repo: Repo, walks: Mapping[Kind, Walk], window: Window) -> None:
         """One request: a page of each kind that lacks something."""
-        turned = turn(self._wire, repo, walks, window)
+        turned = turn(self.wire, repo, walks, window)
         for kind, reason in turned.lost.items():
             self._denied(repo, walks[kind], reason)
         for kind, page in turned.pages.items():

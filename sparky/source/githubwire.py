@@ -156,6 +156,12 @@ class Wire:
         """The JSON that answers a POST without a body."""
         return self._rest("POST", self.api + path, secret).json()
 
+    def learn(self) -> None:
+        """Ask GitHub where every credential stands; that costs no points."""
+        for credential in self.keyring.everybody():
+            for standing in self._limits(credential.id):
+                self.budget.told(standing)
+
     def close(self) -> None:
         self._http.close()
         with self._lock:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -80,6 +81,39 @@ _ROOM = sa.text(f"""
     )) AS until
     FROM current
 """)  # noqa: S608
+
+
+_PACE = sa.text("""
+    SELECT count(*) FILTER (WHERE s.state IN ('done', 'failed')) AS done,
+           count(*) FILTER (WHERE s.state IN ('waiting', 'running')) AS waiting,
+           min(s.started_at) AS started_at,
+           max(s.not_before) FILTER (WHERE s.state = 'waiting') AS not_before
+    FROM steps AS s
+    JOIN jobs AS j ON j.id = s.job_id
+    JOIN runs AS u ON u.id = j.run_id AND u.state = 'running'
+    JOIN repositories AS r ON r.id = j.repository_id AND r.source = 'github'
+    WHERE s.farm = :farm AND s.stage = 'fetch'
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The fetches of the runs that are open now."""
+
+    done: int
+    waiting: int
+    started_at: datetime | None
+    not_before: datetime | None
+    """The latest moment until which one of them was told to wait."""
+
+    def finished_at(self, now: datetime) -> datetime | None:
+        """When the last will be done, if they go on as they did; None: nobody can say yet."""
+        if not self.waiting:
+            return now
+        if not self.done or self.started_at is None:
+            return self.not_before
+        going_on = now + (now - self.started_at) / self.done * self.waiting
+        return max(going_on, self.not_before or going_on)
 
 
 class PostgresBudget:
@@ -238,3 +272,10 @@ def _account(standing: Standing) -> dict[str, Any]:
         "remaining": standing.remaining if standing.limit is not None else 0,
         "reset_at": standing.reset_at if standing.limit is not None else None,
     }
+
+
+def pace(engine: sa.Engine, farm: str) -> Pace:
+    """How the farm's open runs come on with repositories on GitHub."""
+    with translated(), engine.begin() as connection:
+        row = connection.execute(_PACE, {"farm": farm}).one()
+    return Pace(row.done, row.waiting, row.started_at, row.not_before)

@@ -230,6 +230,9 @@ GIVEN = {
     "broker_url": f"redis://:{SECRET}@broker/0",
     "llm_api_key": SECRET,
     "flower_password": SECRET,
+    "github_token": SECRET,
+    "github_tokens": SECRET,
+    "github_app_key": SECRET,
 }
 
 
