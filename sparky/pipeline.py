@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from sparky import activity, chunks, digests, redact, rules, summaries
+from sparky import __version__, activity, chunks, digests, redact, rules, summaries
 from sparky.errors import BadAnswer, SparkyError
 from sparky.model import Activity, Chunk, Digest, Origin, Repo, Summary, Traits, Window
 from sparky.ports import Answer, Backend, Census, Engine, Prompt, Source, Store
@@ -81,17 +81,26 @@ def rollup(
     window: Window,
     *,
     census: Census,
-    summary_keys: Sequence[str],
-    notes: Sequence[str],
+    summary_keys: tuple[str, ...],
+    notes: tuple[str, ...],
     store: Store,
     backend: Backend,
     record: Record,
 ) -> Digest:
-    """Compose the digest of what rules and summaries say. It is not stored yet."""
+    """Compose the digest of what rules and summaries say, and store it.
+
+    What was composed of the same inputs before is not composed again.
+    """
     happened = activity.arrange(store.activities(repo.id, window))
+    engine = backend.engine()
+    made_of = (__version__, repo, happened, census, summary_keys, notes, summaries.PROMPT_VERSION)
+    inputs = hashlib.sha256(repr((made_of, engine.model)).encode()).hexdigest()
+    before = store.composed(repo.id, window, inputs)
+    if before is not None:
+        record(None, 0.0, "cached")
+        return before
     traits = _traits(happened)
     ruled = rules.apply(happened, traits)
-    engine = backend.engine()
     digest = digests.compose(
         repo=repo,
         window=window,
@@ -111,8 +120,8 @@ def rollup(
     if summary_keys and not any(point.origin is Origin.ENGINE for point in digest.points):
         # It was asked, and nothing of what it wrote could stand.
         named = replace(digest.provenance, engine=engine.name, model=engine.model)
-        return replace(digest, provenance=named)
-    return digest
+        digest = replace(digest, provenance=named)
+    return store.put_digest(digest, inputs)
 
 
 def asking(backend: Backend, store: Store, record: Record) -> Ask:

@@ -187,6 +187,10 @@ class Store(Protocol):
 
     def put_answer(self, key: str, answer: Answer) -> None: ...
 
-    def put_digest(self, digest: Digest) -> Digest:
+    def composed(self, repo_id: str, window: Window, inputs: str) -> Digest | None:
+        """The window's last revision, if it was made of exactly these inputs."""
+        ...
+
+    def put_digest(self, digest: Digest, inputs: str | None = None) -> Digest:
         """Store it as the next revision, or find that the last revision says the same."""
         ...

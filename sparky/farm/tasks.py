@@ -72,15 +72,14 @@ def rollup(claim: Claim, at: Context) -> Outcome:
         claim.window,
         census=at.reports.census(claim.job_id),
         summary_keys=at.reports.results(claim.job_id),
-        notes=[f"{f.stage} {f.key[:12]} stopped: {f.error}" for f in failed],
+        notes=tuple(f"{f.stage} {f.key[:12]} stopped: {f.error}" for f in failed),
         store=known(claim, at),
         backend=at.backend,
         record=recorder(claim, at),
     )
-    digest = at.reports.with_usage(digest, claim.job_id)
-    kept = at.store.put_digest(digest)
-    job = {"revision": kept.revision, "provenance": dump(kept.provenance)}
-    return Outcome(job=job, state=None if wiring.publishers(at.settings) else kept.status.value)
+    cost = at.reports.with_usage(digest, claim.job_id).provenance
+    job = {"revision": digest.revision, "provenance": dump(cost)}
+    return Outcome(job=job, state=None if wiring.publishers(at.settings) else digest.status.value)
 
 
 @stage("publish")
@@ -114,7 +113,7 @@ def prune() -> str:
 def known(claim: Claim, at: Context) -> Gateway:
     """The store; in a run that asks the engine again, without what was answered before it."""
     since = claim.options.get("refresh")
-    return Fresh(at.store.engine, since=datetime.fromisoformat(since)) if since else at.store
+    return Fresh(at.store, since=datetime.fromisoformat(since)) if since else at.store
 
 
 def recorder(claim: Claim, at: Context) -> Record:

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from sparky.model import Summary
+from sparky.model import Digest, Summary, Window
 from sparky.ports import Answer
 from sparky.store import tables as t
 from sparky.store.codec import dump
@@ -20,11 +20,15 @@ class Fresh(Gateway):
     """Knows no summary and no answer from before `since`, which is when its run was started.
 
     What the run has made itself is known, so that a step that is tried again asks nothing twice.
+
+    Args:
+        store: the one for all other runs, which will know what this one makes.
     """
 
-    def __init__(self, engine: sa.Engine, *, since: datetime) -> None:
-        super().__init__(engine)
+    def __init__(self, store: Gateway, *, since: datetime) -> None:
+        super().__init__(store.engine)
         self.since = since
+        self._behind = store
 
     def summary(self, key: str) -> Summary | None:
         return self._kept(t.summaries, Summary, key, t.summaries.c.created_at >= self.since)
@@ -38,6 +42,11 @@ class Fresh(Gateway):
 
     def put_answer(self, key: str, answer: Answer) -> None:
         self._replace(t.answers, key, answer)
+        # It may keep answers nearer at hand than Postgres.
+        self._behind.put_answer(key, answer)
+
+    def composed(self, repo_id: str, window: Window, inputs: str) -> Digest | None:
+        return None
 
     def _replace(self, table: sa.Table, key: str, value: Any) -> None:
         now = sa.func.now()

@@ -226,8 +226,24 @@ class Gateway:
 
     # digests
 
-    def put_digest(self, digest: Digest) -> Digest:
+    def composed(self, repo_id: str, window: Window, inputs: str) -> Digest | None:
+        """The window's last revision, if it was made of exactly these inputs."""
+        c = t.digests.c
+        query = (
+            sa.select(c.payload, c.inputs)
+            .where(*_of(repo_id, window))
+            .order_by(c.revision.desc())
+            .limit(1)
+        )
+        with self._begin() as connection:
+            row = connection.execute(query).first()
+        return load(Digest, row.payload) if row and row.inputs == inputs else None
+
+    def put_digest(self, digest: Digest, inputs: str | None = None) -> Digest:
         """Store it as the next revision, or find that the last revision says the same.
+
+        Args:
+            inputs: a hash of all that it was made of, for `composed`.
 
         Returns the digest with the revision it has in the database.
         """
@@ -240,6 +256,11 @@ class Gateway:
                 sa.select(c.revision, c.content).where(*mine).order_by(c.revision.desc()).limit(1)
             ).first()
             if last and last.content == content:
+                connection.execute(
+                    sa.update(t.digests)
+                    .where(*mine, c.revision == last.revision)
+                    .values(inputs=inputs)
+                )
                 return replace(digest, revision=last.revision)
             numbered = replace(digest, revision=last.revision + 1 if last else 1)
             connection.execute(
@@ -251,6 +272,7 @@ class Gateway:
                     status=numbered.status.value,
                     headline=numbered.headline,
                     content=content,
+                    inputs=inputs,
                     payload=dump(numbered),
                 )
             )

@@ -282,6 +282,7 @@ digests = Table(
     Column("status", Text, nullable=False),
     Column("headline", Text, nullable=False),
     Column("content", Text, nullable=False),
+    Column("inputs", Text),
     Column("payload", JSONB, nullable=False),
     _now("created_at"),
     _one_of("status", ("done", "partial")),
