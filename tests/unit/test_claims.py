@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparky import claims, prompts
+from sparky.claims.lexicon import ACTS, OPPOSITES, supported
+from sparky.claims.stems import stems
 from sparky.model import Activity, Credit, FileChange, Kind, Role
 from tests import factories as make
 
@@ -202,6 +204,35 @@ def test_text_covers_what_it_speaks_of() -> None:
     assert claims.covers("Fixed the fuel gauge.", GAUGE)
     assert not claims.covers("Fixed the fuel gauge.", oil)
     assert claims.covers("Fixed the fuel gauge and the oil lamp.", oil)
+
+
+@pytest.mark.parametrize(
+    "forms",
+    [
+        "configure configured configures configuration config",
+        "optimise optimize optimised optimization",
+        "create creates created creation",
+        "cache caches cached caching",
+        "retry retries retried",
+        "reference references referenced",
+        "stop stops stopped stopping",
+        "document documented documentation docs",
+    ],
+)
+def test_forms_of_a_word_share_a_stem(forms: str) -> None:
+    """Endings, British spelling and short forms do not make another word."""
+    assert len(stems(forms)) == 1
+
+
+def test_opposites_never_stand_for_each_other() -> None:
+    """No act is supported by a source that says only its opposite."""
+    wrong = [
+        (word, other)
+        for name, other in OPPOSITES.items()
+        for word in ACTS[name]
+        if supported(word, ACTS[other])
+    ]
+    assert wrong == []
 
 
 words = st.text(alphabet=st.characters(codec="utf-8"), max_size=80)
