@@ -21,6 +21,7 @@ from sparky.services.progress import Progress
 from sparky.services.weights import ensure
 from sparky.settings import Settings
 from sparky.store import schema
+from sparky.store.cache import for_client
 
 PATIENCE_SECONDS = 5.0
 SAFE_REDIS = {(6, 2): 20, (7, 2): 11, (7, 4): 6, (8, 0): 4, (8, 2): 2}
@@ -218,13 +219,3 @@ def place(url: str) -> str:
     except ValueError:
         return "its URL"
     return f"{host or folder or 'localhost'}{f':{port}' if port else ''}{path}"
-
-
-def for_client(url: str) -> str:
-    """A broker's URL as redis-py reads it; kombu writes Unix sockets in another way."""
-    scheme, _, rest = url.partition("://")
-    if scheme != "redis+socket":
-        return url
-    path, _, query = rest.partition("?")
-    database = parse_qs(query).get("virtual_host", ["0"])[0]
-    return f"unix://{unquote(path)}?db={database}"

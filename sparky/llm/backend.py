@@ -101,6 +101,14 @@ class HttpBackend(ABC):
                 self._remember(self._engine)
             return self._engine
 
+    def memory(self) -> str:
+        """What the server tells of its memory, in words; empty where it tells nothing.
+
+        Raises:
+            Transient, Throttled, EngineError: the server could not be asked.
+        """
+        return ""
+
     def forget(self) -> None:
         """Ask the server anew what it is, the next time: it may be another one by then."""
         with self._lock:

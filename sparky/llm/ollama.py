@@ -40,6 +40,11 @@ class OllamaBackend(HttpBackend):
         context = min(wanted, longest or wanted)
         return Engine("ollama", model, context - self._reasoning, self._slots or 1)
 
+    def memory(self) -> str:
+        loaded = self._wire.get("/api/ps").get("models") or ()
+        sizes = [model.get("size_vram") or 0 for model in loaded if isinstance(model, dict)]
+        return f"{sum(sizes) / 1e9:.1f} GB on the GPU" if sizes else ""
+
     def _path(self, engine: Engine) -> str:
         return "/api/chat"
 

@@ -6,6 +6,7 @@ a schema. A `Dialect` holds those differences; it is found by asking the server,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Unpack
@@ -45,6 +46,9 @@ TENSORRT_LLM = Dialect("tensorrt-llm", schema="json", slots=8)
 OTHER = Dialect("openai", slots=4)
 _OWNERS = {"llamacpp": LLAMA_CPP, "vllm": VLLM, "tensorrt_llm": TENSORRT_LLM}
 
+_CACHE_USED = re.compile(
+    r"^vllm:(?:kv|gpu)_cache_usage_perc(?:{[^}]*})? ([\d.eE+-]+)$", re.MULTILINE
+)
 _Cards = Sequence[Mapping[str, Any]]
 
 
@@ -170,6 +174,13 @@ class OpenAIBackend(HttpBackend):
             body |= {"add_special": False, "parse_special": special}
         tokens = self._wire.expect(self._wire.ask("POST", "/tokenize", body)).get("tokens")
         return tokens if isinstance(tokens, list) else None
+
+    def memory(self) -> str:
+        if self._dialect is not VLLM:
+            return ""
+        text = self._wire.ask("GET", "/metrics").body.decode("utf-8", "replace")
+        used = _CACHE_USED.search(text)
+        return f"{float(used[1]):.0%} of the key-value cache used" if used else ""
 
     # ---- answering
 
