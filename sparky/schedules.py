@@ -70,7 +70,7 @@ class Quiet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """When which repositories are read. UsageError when a part of it makes no sense."""
+    """When which repositories are read. `check` tells whether it makes sense."""
 
     name: str
     cron: str
@@ -89,7 +89,8 @@ class Schedule:
     spread: int = 0
     """Minutes over which schedules of one firing are spread; each has a place of its own."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> Schedule:
+        """Itself; UsageError when a part of it makes no sense."""
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", self.name):
             raise UsageError(
                 f"{self.name!r} is not a name for a schedule",
@@ -119,6 +120,7 @@ class Schedule:
             raise UsageError(
                 f"cron expression {self.cron!r} never fires", remedy="Look at its day and month"
             )
+        return self
 
     @property
     def offset(self) -> timedelta:

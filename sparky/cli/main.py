@@ -27,10 +27,14 @@ from sparky.cli import (
     database,
     digests,
     doctor,
+    github,
+    groups,
     models,
     output,
     repos,
     running,
+    runs,
+    schedules,
     usage,
 )
 from sparky.errors import SparkyError, UsageError
@@ -66,6 +70,10 @@ app.command("run")(running.run)
 app.command("up")(running.up)
 app.add_typer(digests.app, name="digests")
 app.add_typer(repos.app, name="repos")
+app.add_typer(groups.app, name="groups")
+app.add_typer(schedules.app, name="schedules")
+app.add_typer(runs.app, name="runs")
+app.add_typer(github.app, name="github")
 app.command("doctor")(doctor.doctor)
 app.command("usage")(usage.usage)
 app.add_typer(models.app, name="models")

@@ -64,6 +64,10 @@ class Watch:
             )
         self._draw(grid)
 
+    def table(self, grid: Table) -> None:
+        """What a caller has drawn itself."""
+        self._draw(grid)
+
     def problem(self, error: SparkyError) -> None:
         """Something that went wrong with one repository while others go on."""
         self.stop()

@@ -56,6 +56,14 @@ def window(since: str, until: str | None, now: datetime) -> Window:
     return Window(begin, end)
 
 
+def pieces(whole: Window, *, days: int) -> tuple[Window, ...]:
+    """The window cut into pieces of so many days, oldest first; the last one may be shorter."""
+    step = timedelta(days=days)
+    count = -(-(whole.until - whole.since) // step)
+    begins = [whole.since + n * step for n in range(count)]
+    return tuple(Window(begin, min(begin + step, whole.until)) for begin in begins)
+
+
 def midnight(at: datetime) -> datetime:
     """The midnight at which the day of `at` began, in the zone of `at`."""
     return datetime.combine(at.date(), time(), at.tzinfo)

@@ -59,8 +59,9 @@ class Schedules(Desk):
     def add(self, schedule: Schedule) -> ScheduleLine:
         """Write a new schedule, which waits for its next firing.
 
-        UsageError when the name is taken or its group or repository is not there.
+        UsageError when it makes no sense, its name is taken, or what it reads is not there.
         """
+        schedule.check()
         with self._begin() as connection:
             now = _now(connection)
             first = upcoming(schedule, now, 1)[0]

@@ -180,6 +180,10 @@ def test_a_schedule_that_cannot_be_read_holds_nobody_up(farm: Ticking) -> None:
     rows = farm.sql("SELECT enabled, error FROM schedules ORDER BY name")
     assert [row.enabled for row in rows] == [False, True]
     assert "Europe/Atlantis" in rows[0].error
+    assert {line.schedule.name: line.enabled for line in farm.schedules.lines()} == {
+        "sound": True,
+        "broken": False,
+    }
 
 
 def test_another_farm_leaves_them_alone(farm: Ticking) -> None:

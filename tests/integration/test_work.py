@@ -475,7 +475,7 @@ def test_asking_again_replaces_what_was_answered_before(farm: Farm) -> None:
     store.put_answer("q", Answer("old", "m", 1, 1))
     (bell,) = farm.runs.start("r1", WINDOW, ["git:a"], {"refresh": True})
     claim = farm.claim(bell.step_id)
-    fresh = Fresh(farm.engine, since=datetime.fromisoformat(claim.options["refresh"]))
+    fresh = Fresh(store, since=datetime.fromisoformat(claim.options["refresh"]))
     assert fresh.answer("q") is None
     fresh.put_answer("q", Answer("new", "m", 1, 1))
     for reader in (fresh, store):

@@ -282,7 +282,7 @@ class TestPlans:
 def test_a_schedule_that_makes_no_sense_is_refused(changes: dict[str, object], said: str) -> None:
     """The message names what is wrong and what to write instead."""
     with pytest.raises(UsageError, match=said) as refused:
-        replace(NIGHTLY, **changes)  # type: ignore[arg-type]
+        replace(NIGHTLY, **changes).check()  # type: ignore[arg-type]
     assert refused.value.remedy
 
 
