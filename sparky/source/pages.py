@@ -73,7 +73,8 @@ def turn(wire: Wire, repo: Repo, walks: Walks, window: Window) -> Turned:
     asked_again = False
     while phases := {kind: one.phase for kind, one in walks.items() if one.phase is not None}:
         said = _borne(wire, repo, walks, phases, window)
-        if not said.data.get("node"):
+        denied = {kind: str(e.get("message", "")) for e in said.errors if (kind := _kind_of(e))}
+        if not said.data.get("node") and not denied:
             raise SourceError(
                 f"{repo.name} cannot be read any more", remedy="`sparky repos remove` forgets it"
             )
@@ -84,6 +85,9 @@ def turn(wire: Wire, repo: Repo, walks: Walks, window: Window) -> Turned:
         if said.errors and not asked_again and not _all_denied(said):
             asked_again = True  # it may have been a moment's weakness
             continue
+        if not said.data.get("node"):
+            # A list that may not be null takes the whole repository with it: go on without it.
+            return Turned({}, {kind: why for kind, why in denied.items() if kind in phases})
         for kind in phases:
             _grow(walks[kind])
         return _split(said, phases, Nested(wire, owner_of(repo), said))

@@ -78,8 +78,9 @@ def _probe(
 ) -> Probe:
     """What a row of a probe says; a field that is denied never looks unchanged."""
     if not row:
-        if errors and errors[0].get("type") not in {"NOT_FOUND", "FORBIDDEN"}:
-            # GitHub stumbled over it: look at everything.
+        within = any(len(error["path"]) > 2 for error in errors)
+        if within or (errors and errors[0].get("type") not in {"NOT_FOUND", "FORBIDDEN"}):
+            # GitHub stumbled over it, or a part of it is denied: look at everything.
             return Probe(repo_id, now, seen={kind: f"? {now.isoformat()}" for kind in Kind})
         why = "is not there any more, or no credential may read it"
         if errors and errors[0].get("type") == "FORBIDDEN":

@@ -65,6 +65,8 @@ class Walk:
     low: datetime = END
     """Below everything that was lost."""
     restarts: int = 0
+    leaky: bool = False
+    """Whether something below the floor could not be read."""
 
     def __post_init__(self) -> None:
         self._plan()
@@ -127,20 +129,24 @@ class Walk:
             self.phases.append(phase)
 
     def _read(self, phase: Phase, nodes: Sequence[Node | None]) -> tuple[list[Node], bool]:
+        """What a page holds, and whether it reaches below the floor."""
         found: list[Node] = []
         lost: list[datetime] = []
+        done = False
         for node in nodes:
             if node is None:
                 lost.append(phase.last)
                 continue
-            at = updated(self.mark.kind, node)
-            phase.last = at
+            phase.last = updated(self.mark.kind, node)
             found.append(node)
-            self._lose(lost, at)
-            if at < phase.floor:
-                return found, True
-        self._lose(lost, phase.floor)
-        return found, False
+            if not done:
+                self._lose(lost, phase.last)
+            done = done or phase.last < phase.floor
+        if not done:
+            self._lose(lost, phase.floor)
+        # What was lost below the floor is no loss now, but the cursor has passed it.
+        self.leaky = self.leaky or bool(lost)
+        return found, done
 
     def _lose(self, lost: list[datetime], low: datetime) -> None:
         """Write down what could not be read above `low`."""
@@ -156,7 +162,7 @@ class Walk:
             mark = replace(
                 mark,
                 since=phase.floor if more else BEGINNING,
-                bottom=(cursor or "") if more else "",
+                bottom=(cursor or "") if more and not self.leaky else "",
             )
         if phase.mode in {"first", "top"}:
             mark = replace(mark, until=phase.started, seen=phase.seen, gaps=())
