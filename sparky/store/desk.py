@@ -13,6 +13,15 @@ from sparky.store.connection import translated
 OPEN = ("waiting", "running")
 
 
+def run_state(states: set[str]) -> str:
+    """A run's state, from those of its jobs when the last of them has ended."""
+    if not states:
+        return "cancelled"
+    if states == {"failed"}:
+        return "failed"
+    return "done" if states <= {"done", "skipped"} else "partial"
+
+
 @dataclass(frozen=True, slots=True)
 class Bell:
     """A message to send: which step waits, and what a person calls it."""

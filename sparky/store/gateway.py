@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sparky.errors import StoreError
 from sparky.model import Activity, Chunk, Digest, Repo, Summary, Window
 from sparky.ports import Answer
+from sparky.store import runs
 from sparky.store import tables as t
 from sparky.store.codec import dump, load
 from sparky.store.connection import connect, translated
@@ -106,8 +107,12 @@ class Gateway:
         return _repo(row) if row else None
 
     def remove_repo(self, repo_id: str) -> bool:
-        """Forget the repository and all that is known of it; whether it was there."""
+        """Forget the repository and all that is known of it; whether it was there.
+
+        Runs that have it open go on without it.
+        """
         with self._begin() as connection:
+            runs.leave(connection, repo_id)
             gone = connection.execute(
                 sa.delete(t.repositories).where(t.repositories.c.id == repo_id)
             )

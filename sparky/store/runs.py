@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from sparky.model import Window
 from sparky.store import tables as t
-from sparky.store.desk import OPEN, Bell, Desk
+from sparky.store.desk import OPEN, Bell, Desk, run_state
 from sparky.store.dispatch import wake
 
 # Runs with a job and a fetch step for each repository: those without a digest first, then those
@@ -213,6 +213,33 @@ def make(connection: sa.Connection, farm: str, wanted: Sequence[Wanted]) -> tupl
         },
     )
     return tuple(made.scalars())
+
+
+def leave(connection: sa.Connection, repo_id: str) -> None:
+    """Inside a transaction: take the repository's open jobs out of their runs, which go on.
+
+    A run whose last open job it was has ended with what the others came to.
+    """
+    j, r = t.jobs.c, t.runs.c
+    gone = connection.execute(
+        sa.delete(t.jobs).where(j.repository_id == repo_id, j.state.in_(OPEN)).returning(j.run_id)
+    ).scalars()
+    for run_id in sorted(gone):
+        left = connection.execute(
+            sa.update(t.runs)
+            .where(r.id == run_id)
+            .values(pending=r.pending - 1)
+            .returning(r.pending)
+        ).scalar_one()
+        if left == 0:
+            states = connection.execute(
+                sa.select(j.state).where(j.run_id == run_id).distinct()
+            ).scalars()
+            connection.execute(
+                sa.update(t.runs)
+                .where(r.id == run_id)
+                .values(state=run_state(set(states)), finished_at=sa.func.now())
+            )
 
 
 def _cancel(connection: sa.Connection, run_id: str) -> bool:

@@ -17,7 +17,7 @@ from sparky.model import Repo, Window
 from sparky.ports import Claim
 from sparky.retries import Decision, Stop, Wait
 from sparky.store import tables as t
-from sparky.store.desk import OPEN, Bell, Desk
+from sparky.store.desk import OPEN, Bell, Desk, run_state
 from sparky.store.dispatch import wake
 
 _CLAIM = sa.text("""
@@ -271,7 +271,7 @@ class Work(Desk):
         connection.execute(
             sa.update(t.runs)
             .where(r.id == run_id)
-            .values(state=_outcome(set(states)), finished_at=sa.func.now())
+            .values(state=run_state(set(states)), finished_at=sa.func.now())
         )
 
 
@@ -281,13 +281,6 @@ def _following(stage: str, keys: Sequence[str]) -> str:
     if stage == "chunk" and keys:
         return "summarize"
     return "publish" if stage == "rollup" else "rollup"
-
-
-def _outcome(states: set[str]) -> str:
-    """A run's state, from those of its jobs."""
-    if states == {"failed"}:
-        return "failed"
-    return "done" if states <= {"done", "skipped"} else "partial"
 
 
 def _mine(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:

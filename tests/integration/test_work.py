@@ -446,6 +446,21 @@ def test_a_run_over_nothing_is_not_made(farm: Farm) -> None:
         assert connection.execute(sa.text("SELECT count(*) FROM runs")).scalar_one() == 0
 
 
+def test_a_run_goes_on_without_a_repository_that_is_forgotten(farm: Farm) -> None:
+    """It does not wait for it for ever: it ends with what the others came to."""
+    store = Gateway(farm.engine)
+    first, second = farm.start(repos=2)
+    claim = farm.claim(first)
+    store.remove_repo("git:a")
+    assert farm.work.complete(claim) is None
+    assert farm.state() == "running"
+    farm.work.fail(farm.claim(second), Stop(), "no")
+    assert farm.state() == "failed"
+    farm.runs.start("r3", WINDOW, ["git:b"], {})
+    store.remove_repo("git:b")
+    assert farm.state("r3") == "cancelled"
+
+
 def test_many_runs_come_in_their_order(farm: Farm) -> None:
     """A backfill's windows are read one after another; what has priority passes them by."""
     days = [

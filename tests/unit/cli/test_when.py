@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparky.cli.when import moment, window
+from sparky.cli.when import moment, pieces, window
 from sparky.errors import UsageError
 from sparky.model import Window
 
@@ -115,3 +116,14 @@ def test_any_text_gives_a_moment_in_utc_or_a_refusal_in_one_line(text: str, now:
     except UsageError as error:
         said = str(error)
     assert len(said.splitlines()) == 1
+
+
+@given(st.integers(1, 400 * 24), st.integers(1, 30))
+def test_pieces_touch_and_make_up_the_whole(hours: int, days: int) -> None:
+    """No moment is left out or in two, and only the last piece may be shorter."""
+    whole = Window(TODAY, TODAY + timedelta(hours=hours))
+    found = pieces(whole, days=days)
+    assert (found[0].since, found[-1].until) == (whole.since, whole.until)
+    assert all(a.until == b.since for a, b in pairwise(found))
+    assert {piece.until - piece.since for piece in found[:-1]} <= {days * DAY}
+    assert found[-1].until - found[-1].since <= days * DAY
