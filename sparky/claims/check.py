@@ -40,10 +40,18 @@ _JOINT = re.compile(
 
 _NOWHERE = re.compile(
     r",?\s+(?:in|of|for|within|across|throughout) the (?:whole |entire )?"
-    r"(?:project|code ?base|code|repository|software|application|system)\.?$",
+    r"(?:project|code ?base|code|repository|software|application|system)(?=[.,;]|\s|$)",
     re.IGNORECASE,
 )
 """A place that says nothing: where else should a change have been made?"""
+
+_CALLED = re.compile(
+    r"\b(?:the|an?)\s+(?P<name>`[^`]+`|[^\s,;]+)\s+(?P<kind>command|component|crate|class|file|function"
+    r"|functionality|helper|library|method|module|option|package|parameter|plugin|property|script"
+    r"|section|setting|struct|tool|type|utility|variable)\b",
+    re.IGNORECASE,
+)
+"""A name with what it is called: `the fuel.gauge component`."""
 
 
 def problems(text: str, activities: Sequence[Activity]) -> tuple[str, ...]:
@@ -58,25 +66,36 @@ def problems(text: str, activities: Sequence[Activity]) -> tuple[str, ...]:
 
 
 def trim(text: str, activities: Sequence[Activity]) -> str:
-    """The longest beginning of the text that passes; the text itself if it does, or if none does.
+    """The longest beginning of the text that passes; the text itself if none does.
 
-    A reason is cut wherever the rest stands. Any other end is cut only if what is left says all
+    What nobody calls a name is taken out: `the tank component` becomes `tank`. A reason is cut wherever the rest stands. Any other end is cut only if what is left says all
     that the titles say: a place or a condition may be the very point.
     """
     if not activities:
         return text
-    short = _NOWHERE.sub(".", text)
-    text = text if problems(short, activities) else short
-    if not problems(text, activities):
-        return text
+    plain = _plain(text, activities)
+    if not problems(plain, activities):
+        return plain
     titles = [found for one in activities if (found := ev.of(one).title - FREE)]
-    for match in reversed(list(_JOINT.finditer(text[: 2 * prose.LETTERS]))):
-        kept = text[: match.start()].rstrip(" ,;:\u2013\u2014-")
+    for match in reversed(list(_JOINT.finditer(plain[: 2 * prose.LETTERS]))):
+        kept = plain[: match.start()].rstrip(" ,;:\u2013\u2014-")
         said = ev.stems(kept)
         whole = bool(titles) and all(supported(word, said) for title in titles for word in title)
         if (match["reason"] or whole) and not problems(f"{kept}.", activities):
             return f"{kept}."
     return text
+
+
+def _plain(text: str, activities: Sequence[Activity]) -> str:
+    """The text without places that say nothing, and names without what nobody calls them."""
+    said = Statement(text, activities)
+
+    def named(match: re.Match[str]) -> str:
+        name, kind = match["name"].strip("`"), match["kind"]
+        called = names.is_file(said, name) if kind.casefold() == "file" else said.knows(kind)
+        return match.group() if called or not said.stands(name) else match["name"]
+
+    return _NOWHERE.sub("", _CALLED.sub(named, text))
 
 
 def telling(text: str) -> frozenset[str]:

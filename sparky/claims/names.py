@@ -67,11 +67,12 @@ def files(said: Statement) -> Iterator[str]:
     ):
         typed = after is not None and after.text.casefold() in {"type", "types"}
         called = token.text.casefold() in {"file", "files"} and before.name and not typed
-        if called and not _is_file(said, before.text):
+        if called and not is_file(said, before.text):
             yield f"calls {before.text} a file"
 
 
-def _is_file(said: Statement, text: str) -> bool:
+def is_file(said: Statement, text: str) -> bool:
+    """Whether an activity touches a file of that name, with or without what stands after its dot."""
     wanted = ev.fold(text).rpartition("/")[2]
     for one in said.evidence:
         for path in one.paths:

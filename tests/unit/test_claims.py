@@ -175,6 +175,11 @@ def test_who_reviewed_is_checked_by_part() -> None:
         ("Fixed the fuel gauge, making it more robust and reliable.", "Fixed the fuel gauge."),
         ("Fixed the fuel gauge in the dashboard.", "Fixed the fuel gauge."),
         ("Fixed the fuel gauge in the project.", "Fixed the fuel gauge."),
+        ("Fixed the fuel gauge in the `gauge` component.", "Fixed the fuel gauge in `gauge`."),
+        (
+            "Fixed the fuel gauge in the gauge.py file.",
+            "Fixed the fuel gauge in the gauge.py file.",
+        ),
         ("Fixed the fuel gauge.", "Fixed the fuel gauge."),
     ],
 )
