@@ -146,7 +146,7 @@ class Wire:
         url: str | None = self.api + path
         while url is not None:
             response = self._rest("GET", url, secret)
-            if not isinstance(value := response.json(), list):
+            if not isinstance(value := _json(response), list):
                 return value
             found += value
             url = response.links.get("next", {}).get("url")
@@ -154,7 +154,7 @@ class Wire:
 
     def post(self, path: str, secret: Secret) -> Any:
         """The JSON that answers a POST without a body."""
-        return self._rest("POST", self.api + path, secret).json()
+        return _json(self._rest("POST", self.api + path, secret))
 
     def learn(self) -> None:
         """Ask GitHub where every credential stands; that costs no points."""
@@ -345,6 +345,13 @@ class Wire:
             return Standing(credential, label, resource, None, 0)
         at = datetime.fromtimestamp(reset_at, UTC)
         return Standing(credential, label, resource, limit, remaining, at)
+
+
+def _json(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        raise Transient("GitHub sent something that is not JSON") from None
 
 
 def _heard(response: httpx.Response) -> _Heard:

@@ -20,6 +20,20 @@ from sparky.store.connection import translated
 _BUSY = timedelta(seconds=5)
 """How long a step waits when another brings the same repository up to date."""
 
+# Repositories that nobody has looked at yet.
+_NEW = sa.text("""
+    INSERT INTO forge_probes (repository_id)
+    SELECT r.id FROM repositories AS r
+    WHERE r.source = 'github'
+      AND NOT EXISTS (SELECT FROM forge_probes AS p WHERE p.repository_id = r.id)
+      AND EXISTS (
+          SELECT FROM jobs JOIN steps ON steps.job_id = jobs.id
+          WHERE jobs.repository_id = r.id AND steps.stage = 'fetch' AND steps.state = 'waiting'
+      )
+    ORDER BY r.id
+    ON CONFLICT DO NOTHING
+""")
+
 # Whoever else waits for a fetch and was not looked at lately; a claim lasts for a minute, so that
 # workers that probe at the same time choose different ones.
 _COMPANIONS = sa.text("""
@@ -89,6 +103,7 @@ class PostgresMirror:
         """Others that wait for a fetch and were not probed since `before`, claimed for a minute."""
         values = {"mine": repo_id, "owner": owner, "before": before, "limit": limit}
         with self._begin() as connection:
+            connection.execute(_NEW)
             rows = connection.execute(_COMPANIONS, values).all()
         return tuple(Repo(row.id, row.name, row.source, row.location, row.url) for row in rows)
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from sparky.model import Repo
 from sparky.ports import Source
-from sparky.source.credentials import Keyring, Token
+from sparky.source.credentials import Holder, Keyring, Token
 from sparky.source.github import GitHubSource
 from sparky.source.githubwire import Wire
 from sparky.source.gitrepo import GitSource
@@ -32,6 +32,7 @@ class Reader:
         *,
         reserve: float = 0.2,
         git: Path | None = None,
+        holders: Callable[[Wire], list[Holder]] | None = None,
     ) -> None:
         self.budget = PostgresBudget(engine, reserve=reserve)
         self.mirror = PostgresMirror(engine)
@@ -39,7 +40,9 @@ class Reader:
         self.wire = Wire(
             api=server.url,
             graphql=server.graphql_url,
-            keyring=Keyring(lambda: [Token(value) for value in tokens]),
+            keyring=Keyring(
+                lambda: holders(self.wire) if holders else [Token(value) for value in tokens]
+            ),
             budget=self.budget,
             clock=clock,
         )

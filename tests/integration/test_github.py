@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import logging
+import subprocess
+import traceback
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
+from bench.history import write_history
 from sparky.errors import SparkyError, Throttled, Transient
 from sparky.model import Activity, Kind, Role, Window
 from sparky.ports import Census
+from sparky.source.credentials import App, Holder
+from sparky.source.githubwire import Wire
+from sparky.source.gitrepo import GitSource
+from sparky.store.gateway import Gateway
+from sparky.store.runs import Runs
+from sparky.store.tables import metadata
 from tests.github import Fault, Limits, Server, What, World
+from tests.github.clock import START
 from tests.github.fixture import Serving, serving
 from tests.github.repository import Repository
 from tests.integration.github_world import Reader, reading, repo_of
@@ -372,3 +391,134 @@ def test_a_missing_repository_says_so(world: World, github: Server, database: st
         world.clock.advance(hours=24)
         with pytest.raises(SparkyError, match="is not there any more"):
             fetch(reader, repository, night(world))
+
+
+def test_a_probe_takes_all_that_wait_with_it(serving: Serving, database: str) -> None:
+    """A quiet night over 200 repositories costs three points: 74 repositories in each probe."""
+    world = World(seed=5, repositories=200, private=0)
+    github, repos = serving(world), [repo_of(one) for one in world]
+    window = night(world, 2)
+    store = Gateway.open(database)
+    for repo in repos:
+        store.add_repo(repo)
+    with reading(github, database) as reader:
+        for repo in repos:
+            reader.source.census(repo, window)
+        world.clock.advance(hours=24)
+        github.accounting.reset()
+        quiet = Window(window.until, world.clock.now())
+        Runs(store.engine, farm="test").start("quiet", quiet, [r.id for r in repos], {})
+        for repo in repos:
+            reader.source.refresh(repo)
+            assert sum(reader.source.census(repo, quiet).expected.values()) == 0
+    store.close()
+    assert github.accounting.points() == 3
+    assert {one.name for one in github.accounting.log} == {"Probe"}
+
+
+def test_no_secret_is_written_anywhere(
+    world: World, github: Server, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Tokens, the App's key and its assertions are in no row, log, error or `repr`."""
+    caplog.set_level(logging.DEBUG)
+    said: list[str] = []
+    with reading(github, database, tokens=2) as reader:
+        for what in (What.UNAUTHORIZED, What.GARBAGE, What.RESET, What.BAD_GATEWAY):
+            github.faults.add(Fault(what=what, times=2))
+            try:
+                fetch(reader, busy(world), night(world))
+            except SparkyError as error:
+                said += [str(error), repr(error), "".join(traceback.format_exception(error))]
+            world.clock.advance(hours=2)
+        said += [repr(reader.wire), repr(reader.wire.keyring), repr(reader.budget.standings())]
+        said += [repr(reader.wire.keyring.everybody()), caplog.text]
+        engine = reader.mirror.engine
+        with engine.connect() as connection:
+            for table in metadata.sorted_tables:
+                said += [repr(row) for row in connection.execute(table.select())]
+    everything = "\n".join(said)
+    assert "org-0" in everything
+    for token in github.credentials.tokens:
+        assert token not in everything
+        assert token[:20] not in everything
+    assert "Bearer" not in everything
+
+
+def test_an_app_reads_what_it_is_installed_on_and_renews_its_token(
+    world: World, github: Server, database: str
+) -> None:
+    repository = next(r for r in world if r.owner.typename == "Organization" and r.private)
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    registered = github.credentials.app(public.decode())
+    github.credentials.install(registered, repository.owner)
+
+    def holders(wire: Wire) -> list[Holder]:
+        clock = world.clock.now
+        app = App(str(registered.id), pem, clock=clock, post=wire.post, get=wire.get)
+        return list(app.installations([repository.owner.login]))
+
+    window = night(world, 3000)
+    with reading(github, database, holders=holders) as reader:
+        assert keys(reader, repository, window) == true_keys(repository, window)
+        world.clock.advance(hours=2)  # the first token has ended by now
+        world.push(repository)
+        later = night(world, 3001)
+        assert keys(reader, repository, later) == true_keys(repository, later)
+        (standing,) = [s for s in reader.budget.standings() if s.resource == "graphql"]
+    assert standing.label == f"App {registered.id} on {repository.owner.login}"
+    assert standing.limit is not None
+    assert standing.limit >= 5000
+
+
+def test_a_key_that_is_none_says_so() -> None:
+    app = App("1", "no key", clock=lambda: START, post=lambda *_: {}, get=lambda *_: [])
+    with pytest.raises(SparkyError, match="private key of the GitHub App cannot be read") as caught:
+        app.assertion()
+    assert "no key" not in str(caught.value)
+
+
+def real(folder: Path, commits: int = 60) -> Path:
+    """A repository on disk with some history."""
+    path = folder / "engine.git"
+    write_history(path, commits)
+    return path
+
+
+def test_git_and_github_give_the_same_commits(
+    serving: Serving, database: str, tmp_path: Path
+) -> None:
+    """Same keys, times, texts, parents, people and lines over one history; no mailmap there."""
+    path = real(tmp_path)
+    subprocess.run(["git", "-C", path, "config", "mailmap.file", "/dev/null"], check=True)
+    world = World(seed=6, repositories=0, organizations=1, git=[path])
+    (repository,) = world
+    window = Window(START - timedelta(days=4000), START)
+    with reading(serving(world), database) as reader:
+        there = [a for a in fetch(reader, repository, window)[1] if a.kind is Kind.COMMIT]
+    git = GitSource(tmp_path / "cache")
+    here = [a for a in git.activities(git.identify(str(path)), window) if a.kind is Kind.COMMIT]
+
+    def same(a: Activity) -> object:
+        who = [(c.role, c.person.name.rpartition(" ")[2]) for c in a.credits]
+        return a.key, a.at, a.title, a.body, a.parents, a.additions, a.deletions, who
+
+    assert sorted(map(same, there), key=str) == sorted(map(same, here), key=str)
+    assert len(there) >= 60
+
+
+def test_commits_come_by_git_where_github_denies_them(
+    serving: Serving, database: str, tmp_path: Path
+) -> None:
+    path = real(tmp_path)
+    world = World(seed=6, repositories=0, organizations=1, git=[path])
+    (repository,) = world
+    repository.forbidden |= {"defaultBranchRef"}
+    window = Window(START - timedelta(days=4000), START)
+    with reading(serving(world), database, git=tmp_path / "cache") as reader:
+        census, found = fetch(reader, repository, window)
+        assert sorted(a.key for a in found) == true_keys(repository, window)
+        assert census.expected[Kind.COMMIT] == len(repository.history.commits)
+        assert census.gaps == ()
+        assert census.notes[0].startswith("Commits came by git, since GitHub gives none: ")
