@@ -56,7 +56,15 @@ def chunk(
     return packed
 
 
-def summarize(key: str, repo: Repo, *, store: Store, backend: Backend, record: Record) -> str:
+def summarize(
+    key: str,
+    repo: Repo,
+    *,
+    store: Store,
+    backend: Backend,
+    record: Record,
+    window: Window | None = None,
+) -> str:
     """Summarise one chunk, unless that was done before; returns the summary's key."""
     engine = backend.engine()
     wanted = store.chunk(key)
@@ -64,7 +72,8 @@ def summarize(key: str, repo: Repo, *, store: Store, backend: Backend, record: R
     if store.summary(summary_key) is not None:
         record(None, 0.0, "cached")
         return summary_key
-    members = {a.key: a for a in store.members(repo.id, [item.key for item in wanted.items])}
+    cited = [item.key for item in wanted.items]
+    members = {a.key: a for a in store.members(repo.id, cited, window)}
     made = summaries.summarize(
         wanted,
         members,

@@ -171,8 +171,10 @@ class Store(Protocol):
         """The chunk of that key; StoreError if there is none."""
         ...
 
-    def members(self, repo_id: str, keys: Collection[str]) -> tuple[Activity, ...]:
-        """The activities of those keys, oldest first."""
+    def members(
+        self, repo_id: str, keys: Collection[str], window: Window | None = None
+    ) -> tuple[Activity, ...]:
+        """The activities of those keys, oldest first; as they stand in the window, if given."""
         ...
 
     def summary(self, key: str) -> Summary | None: ...

@@ -57,6 +57,7 @@ def summarize(claim: Claim, at: Context) -> Outcome:
         result=pipeline.summarize(
             claim.key,
             claim.repo,
+            window=claim.window,
             store=known(claim, at),
             backend=at.backend,
             record=recorder(claim, at),

@@ -144,8 +144,8 @@ class Gateway:
                 wanted = insert(t.activities)
                 kept = connection.execute(
                     wanted.on_conflict_do_update(
-                        index_elements=["repository_id", "key"],
-                        set_={"at": wanted.excluded.at, "payload": wanted.excluded.payload},
+                        index_elements=["repository_id", "key", "at"],
+                        set_={"payload": wanted.excluded.payload},
                     ),
                     rows,
                 )
@@ -159,10 +159,18 @@ class Gateway:
             c.repository_id == repo_id, c.at >= window.since, c.at < window.until
         )
 
-    def members(self, repo_id: str, keys: Collection[str]) -> tuple[Activity, ...]:
-        """The activities of those keys, oldest first."""
+    def members(
+        self, repo_id: str, keys: Collection[str], window: Window | None = None
+    ) -> tuple[Activity, ...]:
+        """The activities of those keys, oldest first; as they stand in the window, if one is given.
+
+        Without a window, a key may come more than once: opened, and later merged.
+        """
         c = t.activities.c
-        return self._activities(c.repository_id == repo_id, c.key.in_(keys))
+        where = [c.repository_id == repo_id, c.key.in_(keys)]
+        if window is not None:
+            where += [c.at >= window.since, c.at < window.until]
+        return self._activities(*where)
 
     def _activities(self, *where: sa.ColumnElement[bool]) -> tuple[Activity, ...]:
         c = t.activities.c

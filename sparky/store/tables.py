@@ -86,7 +86,8 @@ activities = Table(
     metadata,
     Column("repository_id", ForeignKey(repositories.c.id, ondelete="CASCADE"), primary_key=True),
     Column("key", Text, primary_key=True),
-    _time("at", nullable=False),
+    # A pull request that was opened in one window and merged in another stands in both.
+    Column("at", DateTime(timezone=True), primary_key=True),
     Column("payload", JSONB, nullable=False),
     CheckConstraint("key ~ '^(commit|pull_request|issue|release):.'", name="key"),
     Index(None, "repository_id", "at"),

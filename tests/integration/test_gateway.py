@@ -199,3 +199,19 @@ def test_another_kind_of_database_is_refused() -> None:
     """Sparky needs Postgres and says so."""
     with pytest.raises(StoreError, match="needs Postgres"):
         connect("sqlite:///x.db")
+
+
+def test_a_pull_request_stands_in_each_window_in_which_something_happened(store: Gateway) -> None:
+    """Opened in one window and merged in the next: neither takes it from the other."""
+    day = timedelta(days=1)
+    first = Window(WINDOW.since, WINDOW.since + day)
+    second = Window(first.until, first.until + day)
+    opened = replace(
+        activity(1), key="pull_request:1", kind=Kind.PULL_REQUEST, at=first.since, state="opened"
+    )
+    merged = replace(opened, at=second.since, state="merged")
+    store.replace_activities(REPO.id, first, iter([opened]))
+    store.replace_activities(REPO.id, second, iter([merged]))
+    assert store.activities(REPO.id, first) == (opened,)
+    assert store.members(REPO.id, [opened.key], first) == (opened,)
+    assert store.members(REPO.id, [opened.key], second) == (merged,)
