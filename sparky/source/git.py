@@ -185,6 +185,8 @@ class Git:
         command += ["-c", f"core.bigFileThreshold={self.limits.blob_bytes}", *arguments]
         environment = {k: v for k, v in self.environment.items() if k in _KEPT} | _CLOSED
         environment |= _TO_REMOTES | dict(self.credentials) if network else _ALONE
+        # Whoever waits for an answer needs it at once; whoever reads a stream is faster with blocks.
+        environment["GIT_FLUSH"] = "1" if stdin == subprocess.PIPE else "0"
         if objects is not None:
             environment["GIT_OBJECT_DIRECTORY"] = str(objects)
         if network:

@@ -7,9 +7,9 @@ says can be taken for the beginning of something else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from typing import NamedTuple
 
 from sparky.model import Activity, FileChange, Kind
 from sparky.source.limits import Limits
@@ -46,9 +46,7 @@ def commits(
     begin = next(stream, None)
     while begin is not None:
         oid = begin.decode()
-        parents, date, author, author_mail, committer, committer_mail, subject, body = islice(
-            stream, 8
-        )
+        parents, date, name, email, name2, email2, subject, body = islice(stream, 8)
         changes, begin = _changes(stream, limits.files)
         if oid in cut:
             changes = _NONE
@@ -59,11 +57,7 @@ def commits(
             at=datetime.fromtimestamp(int(date), UTC),
             title=title,
             body=text,
-            credits=people.of_commit(
-                people.person(author, author_mail),
-                people.person(committer, committer_mail),
-                body,
-            ),
+            credits=people.of_log(name, email, name2, email2, body),
             parents=tuple(parents.decode().split()),
             additions=changes.additions,
             deletions=changes.deletions,
@@ -73,8 +67,7 @@ def commits(
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Changes:
+class _Changes(NamedTuple):
     files: tuple[FileChange, ...] = ()
     total: int = 0
     additions: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 from sparky.errors import SourceError
 from sparky.model import Credit, Person, Role
@@ -28,7 +29,7 @@ _FORGE_MAILS = frozenset({"noreply@github.com", "noreply@gitlab.com"})
 """Committers that stand for a click in the browser."""
 
 _MOST = 10_000
-"""People remembered; a longer history starts over."""
+"""People remembered at once."""
 
 
 class People:
@@ -37,34 +38,42 @@ class People:
     def __init__(self, mailmap: Pipes, subject: str) -> None:
         self._mailmap = mailmap
         self._subject = subject
-        self._mapped: dict[tuple[bytes, bytes], Person] = {}
-        self._known: dict[tuple[bytes, bytes], Person] = {}
+        # A long history names the same people over and over.
+        self._person = lru_cache(_MOST)(_person)
+        self._asked = lru_cache(_MOST)(self._ask)
+        self._alone = lru_cache(_MOST)(self._without_co_authors)
 
     def person(self, name: bytes, email: bytes) -> Person:
         """Somebody whom git has looked up in the mailmap already."""
-        found = self._known.get((name, email))
-        if found is None:
-            found = _remember(self._known, (name, email), _person(clean(name), clean(email)))
-        return found
+        return self._person(name, email)
 
     def mapped(self, name: bytes, email: bytes) -> Person:
         """Somebody who stands in a text, as the mailmap knows them."""
-        found = self._mapped.get((name, email))
-        if found is None:
-            found = _remember(self._mapped, (name, email), self.person(*self._ask(name, email)))
-        return found
+        return self.person(*self._asked(name, email))
 
     def of_commit(self, author: Person, committer: Person, body: bytes) -> tuple[Credit, ...]:
         """The credits of a commit, a person and role once, the author first."""
         parts = {(author.key, Role.AUTHOR): Credit(author, Role.AUTHOR)}
-        if b"co-authored-by:" in body.lower():
-            for name, email in _CO_AUTHOR.findall(body):
-                other = self.mapped(name, email)
-                if not _same(other, author):
-                    parts[other.key, Role.CO_AUTHOR] = Credit(other, Role.CO_AUTHOR)
+        for name, email in _CO_AUTHOR.findall(body):
+            other = self.mapped(name, email)
+            if not _same(other, author):
+                parts[other.key, Role.CO_AUTHOR] = Credit(other, Role.CO_AUTHOR)
         if not _same(committer, author) and committer.email not in _FORGE_MAILS:
             parts[committer.key, Role.COMMITTER] = Credit(committer, Role.COMMITTER)
         return tuple(parts.values())
+
+    def of_log(
+        self, author: bytes, email: bytes, committer: bytes, committer_email: bytes, body: bytes
+    ) -> tuple[Credit, ...]:
+        """The same from what `git log` prints, made once for each pair of people."""
+        if b"uthored-" not in body and b"UTHORED-" not in body:
+            return self._alone(author, email, committer, committer_email)
+        return self.of_commit(
+            self.person(author, email), self.person(committer, committer_email), body
+        )
+
+    def _without_co_authors(self, *pair: bytes) -> tuple[Credit, ...]:
+        return self.of_commit(self.person(*pair[:2]), self.person(*pair[2:]), b"")
 
     def _ask(self, name: bytes, email: bytes) -> tuple[bytes, bytes]:
         self._mailmap.input.write(b"%b <%b>\n" % (name, email))
@@ -96,16 +105,8 @@ def _same(one: Person, other: Person) -> bool:
     return one is other or one.key == other.key or one.name == other.name
 
 
-def _remember(
-    known: dict[tuple[bytes, bytes], Person], key: tuple[bytes, bytes], person: Person
-) -> Person:
-    if len(known) >= _MOST:
-        known.clear()
-    known[key] = person
-    return person
-
-
-def _person(name: str, email: str) -> Person:
+def _person(raw_name: bytes, raw_email: bytes) -> Person:
+    name, email = clean(raw_name), clean(raw_email)
     login = _LOGIN.fullmatch(email)
     return Person(
         name=name or email.partition("@")[0] or "unknown",

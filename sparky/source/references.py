@@ -40,24 +40,44 @@ def references(title: str, body: str) -> tuple[str, ...]:
 
     A bare `#12` in running text names nothing: it may be either, or neither.
     """
-    pulls = dict.fromkeys(f"pull_request:{int(number)}" for number in _pulls(title, body))
-    issues = dict.fromkeys(f"issue:{int(number)}" for number in _issues(title, body))
-    known = {key.partition(":")[2] for key in pulls}
-    return (*pulls, *(key for key in issues if key.partition(":")[2] not in known))
+    # Looking for a mark costs far less than the patterns, and most texts have none.
+    in_title, in_body = _has_mark(title), _has_mark(body)
+    if not in_title and not in_body:
+        return ()
+    pulls = dict.fromkeys(map(int, (*_merged(title), *(_named(body) if in_body else ()))))
+    closed = (*_ISSUE_FIRST.findall(title), *_closed(title), *(_closed(body) if in_body else ()))
+    return (
+        *(f"pull_request:{number}" for number in pulls),
+        *(f"issue:{n}" for n in dict.fromkeys(map(int, closed)) if n not in pulls),
+    )
 
 
-def _pulls(title: str, body: str) -> Iterator[str]:
+def _has_mark(text: str) -> bool:
+    return (
+        "#" in text
+        or "://" in text
+        or "!" in text
+        or "gh-" in text
+        or "GH-" in text
+        or "Merged PR" in text
+    )
+
+
+def _merged(title: str) -> Iterator[str]:
+    """Pull requests in a subject."""
     if match := _MERGE.match(title):
         yield match[1] or match[2]
-    if match := _ENDS.search(title[-_END:]):
+    if title.endswith(")") and (match := _ENDS.search(title[-_END:])):
         yield from _EACH.findall(match[0])
+
+
+def _named(body: str) -> Iterator[str]:
+    """Pull requests in lines of their own."""
     for match in _LINE.finditer(body):
         yield next(filter(None, match.groups()))
 
 
-def _issues(title: str, body: str) -> Iterator[str]:
-    if match := _ISSUE_FIRST.match(title):
-        yield match[1]
-    for text in (title, body):
-        for match in _CLOSES.finditer(text):
-            yield from _CLOSED.findall(match[1])
+def _closed(text: str) -> Iterator[str]:
+    """Issues that are said to be closed."""
+    for match in _CLOSES.finditer(text):
+        yield from _CLOSED.findall(match[1])
