@@ -1,7 +1,9 @@
 """The stream of `git log -z`, from bytes to activities."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from io import BytesIO
+from itertools import count
 
 import pytest
 from hypothesis import given
@@ -33,7 +35,7 @@ def read(stream: bytes, *, block: int = 7, limits: Limits | None = None) -> list
 paths = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
 counts = st.none() | st.integers(0, 10**6)
 changes = st.builds(
-    lambda path, old, count: FileChange(path, count, count, old),
+    lambda path, old, lines: FileChange(path, lines, lines, old),
     paths,
     st.none() | paths,
     counts,
@@ -103,6 +105,20 @@ def test_text_that_no_database_takes_is_mended() -> None:
     )
     assert found.body == "caf\ufffd \ufffd\ufffd\ufffd [31mred\n\tend"
     assert found.files[0].path == "f\ufffd"
+
+
+def test_commits_are_given_as_they_come() -> None:
+    """A commit is there before the history behind it has been read."""
+    taken: list[int] = []
+
+    def endless() -> Iterator[bytes]:
+        for n in count(1):
+            taken.append(n)
+            yield header(n)
+
+    nobody = People(Pipes(BytesIO(), BytesIO()), "a test")
+    assert next(commits(endless(), nobody, Limits())).oid == oid(1)
+    assert len(taken) <= 2
 
 
 def test_times_are_in_utc() -> None:
