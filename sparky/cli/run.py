@@ -13,7 +13,7 @@ from sparky.cli.watch import Watch
 from sparky.errors import Permanent
 from sparky.farm import app as farm
 from sparky.farm.bell import ring, send
-from sparky.farm.worker import Process, started, worker_words
+from sparky.farm.worker import THREADS, Process, started, worker_words
 from sparky.model import Digest, Repo, Window
 from sparky.publish.files import Files
 from sparky.settings import Settings
@@ -45,7 +45,7 @@ def run(settings: Settings, order: Order, watch: Watch) -> int:
         slots = wired.backend.engine().slots
         log = private.state_dir / "logs" / f"{private.farm}.log"
         # One more thread than the engine has slots keeps it busy while an answer is checked.
-        words = worker_words(private.farm, concurrency=slots + 1)
+        words = worker_words(private.farm, concurrency=min(slots + 1, THREADS))
         with started("worker", words, private, log=log, grace=2.0) as worker:
             jobs, missing = _work(wired, private, order, watch, worker)
         log.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from sparky import wiring
 from sparky.cli.watch import Watch
 from sparky.errors import ServiceError
-from sparky.farm.worker import Process, start, worker_words
+from sparky.farm.worker import THREADS, Process, start, worker_words
 from sparky.settings import Settings
 from sparky.wiring import Wired
 
@@ -73,12 +73,12 @@ def _members(wired: Wired, password: str) -> list[Member]:
         "FLOWER_ADDRESS": "127.0.0.1",
         "FLOWER_PORT": str(wired.settings.flower_port),
         # In the environment, as everybody may read a process's arguments.
-        "FLOWER_BASIC_AUTH": f"{wired.settings.flower_user}:{password}",
+        "SPARKY_FLOWER_PASSWORD": password,
         "FLOWER_PERSISTENT": "true",
         "FLOWER_DB": str(state / "flower.db"),
     }
     fetching = worker_words("fetch", queues=("fetch", "chunk"), pool="prefork", concurrency=2)
-    writing = worker_words("summarize", queues=("summarize",), concurrency=slots + 1)
+    writing = worker_words("summarize", queues=("summarize",), concurrency=min(slots + 1, THREADS))
     others = ("rollup", "publish", "sweep", "tick", "prune")
     rest = worker_words("default", queues=others, concurrency=2)
     return [

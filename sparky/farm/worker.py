@@ -17,6 +17,9 @@ from sparky.farm.app import QUEUES
 from sparky.services import launch
 from sparky.settings import Settings
 
+THREADS = 64
+"""Most threads of a worker: more than that wait for each other, and further workers do better."""
+
 
 @dataclass(frozen=True, slots=True)
 class Process:

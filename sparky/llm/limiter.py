@@ -3,13 +3,15 @@
 By Little's law an engine's tokens/s are the requests in flight times the tokens/s of one of them.
 So the speed of single answers, begun since the limit last changed, tells what the limit is worth,
 and no clock needs to be read in between. A batching engine that is full lets further requests
-wait, which makes each slower: then the limit goes back to where it was.
+wait, which shows in the time to the first token: then the limit goes back to where it was.
 """
 
 from __future__ import annotations
 
 GAIN = 1.05
 """Growth of tokens/s, for half as many requests more, below which they were not worth it."""
+QUEUED = 0.2
+"""Growth of the share of an answer's time before its first token that shows a queue."""
 LATER = 24
 """Rounds after which a limit that did not pay is tried once more: engines and prompts change."""
 HIGHEST = 1024
@@ -38,6 +40,8 @@ class Limiter:
         self._kept = self.limit
         self._paid = 0.0
         """Tokens/s at `_kept`."""
+        self._share = 0.0
+        """Of an answer's time at `_kept`, that before its first token."""
         self._doubling = True
         self._rested = 0
         self._forget()
@@ -72,23 +76,32 @@ class Limiter:
 
     def _judge(self) -> None:
         self.rate = self.limit * self._tokens / self._seconds
+        share = self._first / self._seconds
         slow = self._first / self._answers > self.patience
         self._forget()
+        grown = self.limit > self._kept
         if slow:  # whatever it brings: the next step would end in timeouts
             self._doubling = False
-            self._paid = 0.0
             self._set(self.limit * 3 // 4)
-            self._kept = self.limit
-        elif self.limit > self._kept and self.rate < self._paid * self._wanted():
-            self._doubling = False
-            self._rested = LATER
-            self._set(self._kept)
-        elif self._rested:
-            self._paid = self.rate
-            self._rested -= 1
+            self._kept, self._paid = self.limit, 0.0
+        elif grown and share > self._share + QUEUED:
+            # It is full somewhere in between. A short queue hides the time between two calls.
+            if self._doubling:
+                self._kept += self._kept // 4
+            self._rest()
+        elif grown and self.rate < self._paid * self._wanted():
+            self._rest()
         else:
-            self._kept, self._paid = self.limit, self.rate
-            self._set(self.limit * 2 if self._doubling else self.limit + max(1, self.limit // 4))
+            self._kept, self._paid, self._share = self.limit, self.rate, share
+            if self._rested:
+                self._rested -= 1
+            else:
+                self._set(self.limit * 2 if self._doubling else self.limit + self.limit // 4 + 1)
+
+    def _rest(self) -> None:
+        self._doubling = False
+        self._rested = LATER
+        self._set(self._kept)
 
     def _wanted(self) -> float:
         """The least growth of tokens/s for the growth of the limit: GAIN for each half more."""

@@ -144,17 +144,20 @@ class Router:
         """The first tier as one engine. Its model is a name for what was configured.
 
         So keys made of it stay the same whichever engine is up: one model's name, or the names of
-        all that the tier may answer with. The context is the smallest of those that are up.
+        all that the tier may answer with. The context is the smallest of those that are up. Its
+        slots are the callers that are worth having at once.
         """
         seats = self._first()
         if len(self.seats()) == 1:
-            return seats[0].member.backend.engine()
-        found = list(self._known(seats))
+            engine = seats[0].member.backend.engine()
+            return replace(engine, slots=seats[0].callers(engine))
+        known = list(self._known(seats))
+        found = [engine for _, engine in known]
         return Engine(
             name="+".join(sorted({engine.name for engine in found})),
             model=" | ".join(sorted({seat.member.model for seat in seats})),
             context=min(engine.context for engine in found),
-            slots=sum(engine.slots for engine in found),
+            slots=sum(seat.callers(engine) for seat, engine in known),
         )
 
     def forget(self) -> None:
@@ -185,7 +188,7 @@ class Router:
         """Those that were not found silent just now; all, where every one was."""
         return [seat for seat in seats if seat.mute_until <= self._now()] or seats
 
-    def _known(self, seats: list[Seat]) -> Iterator[Engine]:
+    def _known(self, seats: list[Seat]) -> Iterator[tuple[Seat, Engine]]:
         error: SparkyError | None = None
         found = False
         for seat in self._audible(seats):
@@ -196,7 +199,7 @@ class Router:
                 error = error or failure
                 continue
             found = True
-            yield engine
+            yield seat, engine
         if not found:
             raise error or Transient("the pool has no engine")
 

@@ -13,6 +13,9 @@ from sparky.ports import Backend, Engine
 _START = 16
 """Requests that an engine gets at first where it tells fewer: those that batch tell none at all."""
 
+CALLERS = 64
+"""Callers at once for an engine that takes what comes, from one process."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
@@ -75,15 +78,23 @@ class Seat:
         """Whether it has about what it may have, so that its speed tells what the limit is worth."""
         return self.in_flight >= 0.9 * self.limiter.limit
 
+    def callers(self, engine: Engine) -> int:
+        """How many callers at once are worth having: the limit is found by what they ask."""
+        most = self.member.max_in_flight or CALLERS
+        return min(engine.slots if _exact(engine) else CALLERS, most)
+
     def proved(self, engine: Engine, model: str) -> None:
         """The canary sang: this is what answers now."""
         if engine != self.engine or not isinstance(self.error, BadAnswer):
             # Another engine, or one that was away: what it could do before says little.
-            # llama.cpp tells its slots, Ollama is told them; the others take what comes.
-            exact = engine.name in ("llama.cpp", "ollama")
-            start = engine.slots if exact else max(engine.slots, _START)
+            start = engine.slots if _exact(engine) else max(engine.slots, _START)
             most = self.member.max_in_flight
             self.limiter = Limiter(start, most=most, patience=self._patience)
         self.engine, self.model = engine, model
         self.error = None
         self.breaker.passed()
+
+
+def _exact(engine: Engine) -> bool:
+    """Whether its slots are a fact: llama.cpp tells them, Ollama is told them."""
+    return engine.name in ("llama.cpp", "ollama")

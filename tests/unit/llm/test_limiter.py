@@ -75,6 +75,19 @@ def test_what_a_person_allows_is_the_most() -> None:
     assert limiter.limit == 12
 
 
+def test_a_queue_shows_that_an_engine_is_full() -> None:
+    """Its slots were busy before: more requests only wait, which their first tokens tell.
+
+    A short queue stays, so that no slot is idle between two calls.
+    """
+    limiter = Limiter(8)
+    rounds(limiter, batching(64), 1, first=0.1)
+    assert limiter.limit == 16
+    for _ in range(16):
+        limiter.answered(limiter.era, 100, 6.0, 3.0, busy=True)
+    assert limiter.limit == 10
+
+
 def test_idle_times_teach_nothing() -> None:
     """With fewer requests than allowed, the engine's speed says nothing of the limit."""
     limiter = Limiter(8)

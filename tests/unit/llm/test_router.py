@@ -23,7 +23,7 @@ from sparky.llm.breaker import FAILURES
 from sparky.llm.canary import QUESTION
 from sparky.llm.faults import Overloaded
 from sparky.llm.router import FREE_ESCALATIONS, OUTAGE, Router
-from sparky.llm.seat import Member
+from sparky.llm.seat import CALLERS, Member
 from sparky.ports import Answer, Prompt
 from tests.fakes import FakeBackend, plain
 
@@ -411,7 +411,15 @@ def test_higher_tiers_are_no_part_of_its_name() -> None:
 def test_one_engine_is_itself() -> None:
     machine = Machine("a")
     with pool(member(machine, model="")) as (router, _):
-        assert router.engine() == machine.engine()
+        found, engine = router.engine(), machine.engine()
+    assert (found.name, found.model, found.context) == (engine.name, engine.model, engine.context)
+
+
+def test_it_asks_for_as_many_callers_as_are_worth_having() -> None:
+    """Batching engines take what comes; what a person allows is the most."""
+    members = (member(Machine("a"), max_in_flight=6), member(Machine("b")))
+    with pool(*members) as (router, _):
+        assert router.engine().slots == 6 + CALLERS
 
 
 def test_counts_come_from_an_engine_that_is_up() -> None:
