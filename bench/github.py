@@ -4,7 +4,7 @@
 
 Against the local GitHub of the tests: a first night over 30 days, a quiet night, and a night on
 which one repository in twenty has changed. Beside it a naive client, which asks each repository
-for fixed pages of a hundred of each kind, every night.
+for fixed pages of a hundred of each kind; that costs the same every night.
 """
 
 from __future__ import annotations
@@ -85,8 +85,14 @@ def main() -> None:
             )
             Runs(gateway.engine, farm="bench").start(name, window, [r.id for r in repos], {})
             ours = measured(server, lambda: read(reader, repos, window))
-            naive = measured(server, lambda: naively(server, world, window))
+            # The naive client asks the same every night, so once is enough.
+            naive = (
+                nights[0]["naive"]
+                if nights
+                else measured(server, lambda: naively(server, world, window))
+            )
             nights.append({"night": name, "sparky": ours, "naive": naive})
+            print(f"{name}: {ours}", file=sys.stderr, flush=True)
             Runs(gateway.engine, farm="bench").cancel(name)
 
         night("first", 30)

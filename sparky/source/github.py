@@ -53,6 +53,8 @@ class GitHubSource:
     ) -> None:
         self.wire = wire
         self._mirror = mirror
+        self._way = ("", "")
+        """The repository that was counted last, and how its commits come."""
         self._prober = Prober(wire, mirror, clock)
         self._clock = clock
         self._host = host
@@ -98,6 +100,7 @@ class GitHubSource:
         gaps = [
             gap.text for mark in marks.values() for gap in mark.gaps if gap.newest >= window.since
         ]
+        self._way = (repo.id, marks[Kind.COMMIT].way)
         way, _, why = marks[Kind.COMMIT].way.partition(": ")
         if way == "git":
             by_git = self._by_git(repo).census(self._as_git(repo), window)
@@ -108,8 +111,11 @@ class GitHubSource:
     def activities(self, repo: Repo, window: Window) -> Iterator[Activity]:
         """Stream what the mirror has of the window, newest first."""
         kept = (item.within(window) for item in self._mirror.items(repo.id, window))
-        mark = self._mirror.marks(repo.id).get(Kind.COMMIT)
-        if mark is None or not mark.way:
+        known, way = self._way
+        if known != repo.id:
+            mark = self._mirror.marks(repo.id).get(Kind.COMMIT)
+            way = mark.way if mark else ""
+        if not way:
             yield from kept
             return
         source, place = self._by_git(repo), self._as_git(repo)

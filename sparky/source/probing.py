@@ -26,11 +26,16 @@ class Prober:
         self._wire = wire
         self._mirror = mirror
         self._clock = clock
+        self._last: Probe | None = None
+        """A fetch asks twice in a row."""
 
     def probed(self, repo: Repo) -> Probe:
         """What a fresh look says of the repository; SourceError when it is gone."""
         fresh = self._clock() - FRESH
-        probe = self._mirror.probe(repo.id)
+        last = self._last
+        if last is None or last.repo_id != repo.id or last.at < fresh:
+            last = self._mirror.probe(repo.id)
+        probe = last
         if probe is None or probe.at < fresh:
             owner = owner_of(repo)
             self._mirror.meet([repo])
@@ -41,6 +46,7 @@ class Prober:
             probes = self._look([repo, *others], owner)
             self._mirror.put_probes(probes)
             probe = probes[0]
+        self._last = probe
         if probe.gone:
             raise SourceError(
                 f"{repo.name} {probe.gone}", remedy="`sparky repos remove` forgets it"
