@@ -145,31 +145,33 @@ class Git:
 
         At the block's end git must have ended well. An exception in the block kills git.
         """
-        with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as said:
-            asked.write(given or b"")
-            asked.seek(0)
-            child = self._start(
-                arguments, subprocess.PIPE if given is None else asked, said, network, objects
-            )
-            expired = Event()
+        try:
+            with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as said:
+                asked.write(given or b"")
+                asked.seek(0)
+                stdin = subprocess.PIPE if given is None else asked
+                child = self._start(arguments, stdin, said, network, objects)
+                expired = Event()
 
-            def expire() -> None:
-                expired.set()
-                _signal(child)
+                def expire() -> None:
+                    expired.set()
+                    _signal(child)
 
-            timer = Timer(self.limits.seconds, expire)
-            timer.daemon = True
-            timer.start()
-            try:
-                yield Pipes(cast("IO[bytes]", child.stdin), cast("IO[bytes]", child.stdout))
-                if child.stdin is not None:
-                    child.stdin.close()
-                status = child.wait()
-            finally:
-                timer.cancel()
-                _kill(child)
-            if status != 0:
-                self._failed(status, said, expired=expired.is_set(), may_refuse=may_refuse)
+                timer = Timer(self.limits.seconds, expire)
+                timer.daemon = True
+                timer.start()
+                try:
+                    yield Pipes(cast("IO[bytes]", child.stdin), cast("IO[bytes]", child.stdout))
+                    if child.stdin is not None:
+                        child.stdin.close()
+                    status = child.wait()
+                finally:
+                    timer.cancel()
+                    _kill(child)
+                if status != 0:
+                    self._failed(status, said, expired=expired.is_set(), may_refuse=may_refuse)
+        except OSError as error:
+            raise complaints.from_os(error, self.subject) from error
 
     def _start(
         self,
@@ -191,22 +193,17 @@ class Git:
             environment["GIT_OBJECT_DIRECTORY"] = str(objects)
         if network:
             command = _bounded(command, self.limits.bytes)
-        try:
-            return subprocess.Popen(
-                command,
-                cwd=self.folder,
-                env=environment,
-                stdin=stdin,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                start_new_session=True,
-            )
-        except OSError as error:
-            if shutil.which("git", path=environment.get("PATH", os.defpath)) is None:
-                raise SourceError(
-                    "git is not installed", remedy="Install git 2.37 or newer"
-                ) from error
-            raise complaints.from_os(error, self.subject) from error
+        if shutil.which("git", path=environment.get("PATH", os.defpath)) is None:
+            raise SourceError("git is not installed", remedy="Install git 2.37 or newer")
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=environment,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            start_new_session=True,
+        )
 
     def _failed(self, status: int, said: IO[bytes], *, expired: bool, may_refuse: bool) -> None:
         if expired:

@@ -82,7 +82,7 @@ def understand(location: str) -> Local | Remote:
     _check_printable(location)
     if "://" in location or _HELPER.match(location):
         return parse_url(location)
-    path = Path(location).expanduser()
+    path = Path(location)
     try:
         if found := find(path):
             _check_printable(str(found.top))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
+import tempfile
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -477,6 +480,19 @@ def test_somebodys_partial_clone_is_read_without_counts(
     assert sorted((tmp_path / "partial.git").rglob("*")) == before
 
 
+def test_a_linked_work_tree_is_read(source: GitSource, tmp_path: Path, repo: Repository) -> None:
+    """A second work tree of a repository tells of its own branch."""
+    repo.commit("Begin", {"a": "1\n"})
+    repo.git("worktree", "add", "-q", "-b", "side", tmp_path / "other")
+    subprocess.run(
+        ["git", "-C", tmp_path / "other", "commit", "-q", "--allow-empty", "-m", "On the side"],
+        env=os.environ | who(ADA, None, DAY_1 + DAY),
+        check=True,
+    )
+    assert [a.title for a in read(source, tmp_path / "other")] == ["On the side", "Begin"]
+    assert [a.title for a in read(source, repo.path)] == ["Begin"]
+
+
 # What cannot be read
 
 
@@ -531,6 +547,20 @@ def test_a_missing_git_is_named(tmp_path: Path, repo: Repository) -> None:
     repo.commit()
     source = GitSource(tmp_path / "cache", environment={"PATH": str(tmp_path)})
     with pytest.raises(SourceError, match=r"git is not installed\. Install git"):
+        source.identify(str(repo.path))
+
+
+def test_a_full_disk_is_named(
+    source: GitSource, repo: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where not even a small file can be written, the error says that space is needed."""
+    repo.commit()
+
+    def full() -> NoReturn:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    with pytest.raises(SourceError, match="no disk space is left"):
         source.identify(str(repo.path))
 
 

@@ -87,6 +87,7 @@ URL = "https://example.org/acme/rocket.git"
             SourceError,
             "larger than it may be",
         ),
+        ("fatal: unrecognized argument: --since-as-filter=@1", SourceError, "too old .* git 2.37"),
         ("fatal: couldn't find remote ref HEAD", SourceError, "has no commits yet"),
         (
             "fatal: detected dubious ownership in repository at '/srv/rocket'",

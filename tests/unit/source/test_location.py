@@ -120,6 +120,7 @@ def test_credentials_are_refused_and_not_repeated(url: str) -> None:
 @given(st.text())
 @example("https://[::1")
 @example("a::")
+@example("~0")
 def test_any_text_is_understood_or_refused(location: str) -> None:
     """No text brings any other error than a SourceError of one line."""
     try:
