@@ -29,7 +29,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bench.history import write_history
 from sparky.services import Wanted, attach
 from sparky.store.connection import connect
-
 from tests.engines.vllm import Vllm
 
 STAGES = sa.text("""

@@ -5,6 +5,7 @@ Start a worker with `celery -A sparky.farm.app worker -Q fetch,chunk`.
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from celery import Celery
@@ -14,7 +15,7 @@ from kombu import Queue
 
 from sparky import settings as configuration
 from sparky.errors import UsageError
-from sparky.farm import logs
+from sparky.farm import logs, monitor
 from sparky.store.tables import STAGES
 
 QUEUES = (*STAGES, "sweep", "tick", "prune")
@@ -100,5 +101,8 @@ def __getattr__(name: str) -> Celery:
     """`app`, made at its first use, so that an import alone needs no broker."""
     if name != "app":
         raise AttributeError(name)
-    globals()["app"] = made = make(configuration.load())
+    settings = configuration.load()
+    if monitor.is_wanted(sys.argv):
+        monitor.guard(settings)
+    globals()["app"] = made = make(settings)
     return made
