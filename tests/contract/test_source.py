@@ -68,12 +68,12 @@ def _url(folder: Path) -> Case:
 CASES: dict[str, Callable[[Path], Case]] = {"git by path": _path, "git by URL": _url}
 
 
-@pytest.fixture(params=CASES)
-def case(request: pytest.FixtureRequest, tmp_path: Path) -> Case:
-    return CASES[request.param](tmp_path)
+@pytest.fixture(scope="module", params=CASES)
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    return CASES[request.param](tmp_path_factory.mktemp("source"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def repo(case: Case) -> Repo:
     """The repository, as up to date as it gets."""
     found = case.source.identify(case.location)
@@ -81,7 +81,7 @@ def repo(case: Case) -> Repo:
     return found
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def found(case: Case, repo: Repo) -> list[Activity]:
     """All that happened in the window."""
     return list(case.source.activities(repo, case.window))
