@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import urlsplit
 
 from sparky import render
 from sparky.errors import EngineError, UsageError
@@ -198,7 +199,7 @@ def github(settings: Settings, known: Gateway) -> GitHubSource:
 
 def _github_host(settings: Settings) -> str:
     root = settings.github_url or "https://github.com"
-    return root.partition("://")[2].partition("/")[0].casefold()
+    return urlsplit(root).hostname or ""
 
 
 def _holders(settings: Settings, wire: Wire) -> list[Holder]:
