@@ -19,6 +19,8 @@ from sparky.errors import BadAnswer, ContextExceeded, EngineError
 from sparky.llm.backend import HttpBackend
 from sparky.llm.ollama import OllamaBackend
 from sparky.llm.openai import OpenAIBackend
+from sparky.llm.router import Router
+from sparky.llm.seat import Member
 from sparky.llm.triton import TritonBackend
 from sparky.ports import Backend, Prompt
 from tests.engines.llama import Llama
@@ -70,6 +72,16 @@ def _vllm(stack: ExitStack) -> Case:
     return Case("vllm", lambda model: OpenAIBackend(server.url, model), server.model)
 
 
+def _pool(stack: ExitStack) -> Case:
+    server = stack.enter_context(Vllm())
+
+    def open_one(model: str | None) -> Backend:
+        backend, trial = OpenAIBackend(server.url, model), OpenAIBackend(server.url, model)
+        return Router([Member(name=server.url, backend=backend, trial=trial)])
+
+    return Case("vllm", open_one, server.model)
+
+
 def _trtllm(stack: ExitStack) -> Case:
     server = stack.enter_context(TrtLlm())
     return Case(
@@ -91,7 +103,7 @@ def _triton(layout: str, stack: ExitStack, folder: pytest.TempPathFactory) -> Ca
     )
 
 
-STRUCTURED = ["fake", "llama", "vllm", "trtllm", "ollama", "triton-inflight"]
+STRUCTURED = ["fake", "llama", "vllm", "pool", "trtllm", "ollama", "triton-inflight"]
 """The engines that hold their answers to a schema."""
 
 
@@ -105,6 +117,8 @@ def case(
                 yield _llama(stack, tmp_path_factory)
             case ["vllm"]:
                 yield _vllm(stack)
+            case ["pool"]:
+                yield _pool(stack)
             case ["trtllm"]:
                 yield _trtllm(stack)
             case ["ollama"]:
