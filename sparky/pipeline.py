@@ -51,6 +51,8 @@ def chunk(
     if not rest:
         return ()
     room = backend.engine().context - summaries.overhead(backend.count) - summaries.reserve()
+    # In few round trips, where the engine can: what is packed is then counted from memory.
+    backend.count_all([chunks.describe(one, traits.get(one.key)) for one in rest])
     packed = chunks.pack(rest, traits, budget=min(room, CHUNK_TOKENS), count=backend.count)
     store.put_chunks(job_id, packed)
     return packed
