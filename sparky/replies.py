@@ -72,3 +72,26 @@ def _load(answer: str) -> object:
 
 def _short(text: str, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+_MOST_WORDS = 32
+_OPENINGS = frozenset(
+    "a after although an and as at because before but by currently during for from he her his i if"
+    " in it its not now of on once or our she since so some that the their there these they this"
+    " those to we when where which while with you your".split()
+)
+"""Words that no sentence on what was done begins with: what does was copied out of a message."""
+_NEXT_SENTENCE = re.compile(r"[.!?]\)?\s+\w")
+
+
+def style(text: str) -> list[str]:
+    """What keeps a text from being one short sentence on what was done; empty if it is one."""
+    said = text.split()
+    found = []
+    if len(said) > _MOST_WORDS:
+        found.append(f"is too long: at most {_MOST_WORDS} words")
+    if said and said[0].strip("`'\"*(").casefold() in _OPENINGS:
+        found.append("does not begin with what was done, such as Added or Fixed")
+    if _NEXT_SENTENCE.search(text):
+        found.append("is more than one sentence")
+    return found

@@ -151,7 +151,7 @@ class _Desk:
         # What it does not speak of, it does not prove: that gets a line of its own.
         text = claims.trim(reply.text, cited)
         spoken = [one for one in cited if claims.covers(text, one)]
-        wrong = claims.problems(text, spoken or cited)
+        wrong = (*claims.problems(text, spoken or cited), *replies.style(text))
         if not spoken:
             wrong = (*wrong, "does not speak of what it cites")
         if wrong:
@@ -195,12 +195,13 @@ class _Desk:
         )
 
     def about(self, group: Group) -> str:
-        """What a point is about: the kind of change, and how its titles begin."""
+        """What a point is about: how its titles begin. Not the kind of change: a wrong guess would
+        come back as a statement."""
         titles = (points.title(one) or points.size(one) for one in group)
         heads = (
             title if len(title) <= ABOUT else title[:ABOUT].rpartition(" ")[0] for title in titles
         )
-        return f"{self.traits[group[0].key].change}: {' / '.join(dict.fromkeys(heads))}"
+        return " / ".join(dict.fromkeys(heads))
 
 
 def shown(item: Item, activity: Activity) -> str:

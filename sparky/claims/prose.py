@@ -30,8 +30,8 @@ _FORMS = (
     (re.compile(r"(?<![\w-])\[?a\d{1,2}\]?(?![\w-])"), "names an id of the prompt"),
     (
         re.compile(
-            r"\bas an ai\b|\blanguage model\b|\bi(?:'m| am| cannot| can't)\b|\bsorry\b",
-            re.IGNORECASE,
+            r"(?i:\bas an ai\b|\blanguage model\b|\bsorry\b|\bi(?:'\w+)?(?= )|\bm(?:e|y|ine|yself)\b)"
+            r"|\bwe(?:'\w+)?\b|\bours?\b|\bus\b"
         ),
         "speaks of itself",
     ),

@@ -1,0 +1,35 @@
+"""What an engine's reply may look like."""
+
+from __future__ import annotations
+
+import pytest
+
+from sparky import replies
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Fixed the whistle of the kettle, which stayed silent below 3 litres.",
+        "Added `WalkBuilder::empty` and `WalkBuilder::from_iter`.",
+        "Raised the upper limit of chardet to 8.0.",
+        "Theme files may be nested.",
+    ],
+)
+def test_one_short_sentence_on_what_was_done_passes(text: str) -> None:
+    """Versions and names with dots in them end no sentence."""
+    assert replies.style(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("When a visitor panics, all workers stop.", "does not begin"),
+        ("These weren't really necessary.", "does not begin"),
+        ("Removed the groups. They were not needed.", "more than one sentence"),
+        ("Added " + "one more thing and " * 9, "too long"),
+    ],
+)
+def test_what_was_copied_out_of_a_message_is_refused(text: str, reason: str) -> None:
+    """A passage of a message is no point, however true it is."""
+    assert any(reason in fault for fault in replies.style(text))
