@@ -151,13 +151,15 @@ class _Desk:
         # What it does not speak of, it does not prove: that gets a line of its own.
         text = claims.trim(reply.text, cited)
         spoken = [one for one in cited if claims.covers(text, one)]
-        wrong = (*claims.problems(text, spoken or cited), *replies.style(text))
+        own = len(spoken) == 1 and _same(text, points.title(spoken[0]))
+        wrong = claims.problems(text, spoken or cited)
+        if not own and not claims.tells_the_past(text):
+            wrong = (*wrong, "does not begin with a verb in the past tense")
         if not spoken:
             wrong = (*wrong, "does not speak of what it cites")
         if wrong:
             self.rejected.append(f"{_cut(reply.text)!r} {'; '.join(wrong)}")
             return _cut("; ".join(wrong))
-        own = len(spoken) == 1 and _same(text, points.title(spoken[0]))
         origin = Origin.EXTRACTIVE if own else Origin.ENGINE
         self.points.append(points.make(text, spoken, self.traits, origin))
         return ""

@@ -17,5 +17,6 @@ and it refuses true sentences in words of their own.
 """
 
 from sparky.claims.check import covers, figures, problems, telling, trim
+from sparky.claims.prose import tells_the_past
 
-__all__ = ["covers", "figures", "problems", "telling", "trim"]
+__all__ = ["covers", "figures", "problems", "telling", "tells_the_past", "trim"]

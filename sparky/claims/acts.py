@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from sparky.claims import evidence as ev
 from sparky.claims.lexicon import (
+    CONDITIONS,
     DIRECTIONS,
     DOCUMENTED,
     FREE,
@@ -106,6 +107,30 @@ def about(said: Statement) -> Iterator[str]:
         )
         if only and signs.isdisjoint(said.content):
             yield f"claims what the activities only {kind}"
+
+
+_TESTS = re.compile(
+    r"^\w+(?:\s+(?!and\b|for\b|to\b|in\b|of\b)[^\s,;]+){0,5}?\s+tests?\b(?! and|,)", re.IGNORECASE
+)
+
+
+def objects(said: Statement) -> Iterator[str]:
+    """What was done to a test is not told as done to what it tests."""
+    only = all(_TESTS.search(" ".join(one.title_words)) for one in said.evidence)
+    if only and TESTED.isdisjoint(said.content):
+        yield "claims what the activities only test"
+
+
+def conditions(said: Statement) -> Iterator[str]:
+    """A condition in the title of the one activity told of is in the text, too."""
+    if len(said.evidence) != 1 or not CONDITIONS.isdisjoint(said.words):
+        return
+    title = said.evidence[0].title_words
+    at = next((i for i, word in enumerate(title) if i > 1 and word in CONDITIONS), None)
+    if at is not None:
+        narrow = {stem(word) for word in title[at + 1 :] if word not in FUNCTION}
+        if narrow and not any(supported(word, said.content) for word in narrow):
+            yield f"leaves out: {' '.join(title[at:])}"
 
 
 def directions(said: Statement) -> Iterator[str]:

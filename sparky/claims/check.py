@@ -20,6 +20,8 @@ _CHECKS: tuple[Callable[[Statement], Iterator[str]], ...] = (
     acts.acts,
     acts.lead,
     acts.about,
+    acts.objects,
+    acts.conditions,
     acts.directions,
     acts.pairs,
     acts.versions,
@@ -34,7 +36,7 @@ _CHECKS: tuple[Callable[[Statement], Iterator[str]], ...] = (
 
 _JOINT = re.compile(
     rf"(?P<reason>{wording.REASON.pattern})|,?\s+(?:in|for|on|by|with|to|within|across|from|as|at"
-    r"|using|via|including|along|through|under|and)\b|,\s|\s\(",
+    r"|using|via|including|along|through|under|and)\b|,\s|\s\(|[.;]\s",
     re.IGNORECASE,
 )
 
@@ -78,7 +80,7 @@ def trim(text: str, activities: Sequence[Activity]) -> str:
         return plain
     titles = [found for one in activities if (found := ev.of(one).title - FREE)]
     for match in reversed(list(_JOINT.finditer(plain[: 2 * prose.LETTERS]))):
-        kept = plain[: match.start()].rstrip(" ,;:\u2013\u2014-")
+        kept = plain[: match.start()].rstrip(" .,;:\u2013\u2014-")
         said = ev.stems(kept)
         whole = bool(titles) and all(supported(word, said) for title in titles for word in title)
         if (match["reason"] or whole) and not problems(f"{kept}.", activities):

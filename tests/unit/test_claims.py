@@ -203,6 +203,46 @@ def test_condition_that_the_title_has_is_not_cut() -> None:
     assert claims.trim(text, [narrow]) == text
 
 
+@pytest.mark.parametrize(
+    ("title", "true", "false"),
+    [
+        ("Add regression tests for the cache", "Added tests for the cache.", "Added the cache."),
+        (
+            "Mark rejected tasks as failed when not requeued",
+            "Marked rejected tasks as failed when not requeued.",
+            "Marked rejected tasks as failed.",
+        ),
+        (
+            "Use the cache unless it is empty",
+            "Used the cache unless it is empty.",
+            "Used the cache.",
+        ),
+    ],
+)
+def test_what_narrows_a_title_is_not_left_out(title: str, true: str, false: str) -> None:
+    """Tests of a thing are not told as the thing, nor a conditional change as one for all."""
+    change = [make.commit(1, title)]
+    assert claims.problems(true, change) == ()
+    assert claims.problems(false, change) != ()
+
+
+@pytest.mark.parametrize(
+    ("text", "past"),
+    [
+        ("Fixed it.", True),
+        ("Rewrote it.", True),
+        ("Consistently used it.", True),
+        ("Fix it.", False),
+        ("When it fails, we stop.", False),
+        ("Speed is up.", False),
+        ("", False),
+    ],
+)
+def test_past_tense_is_told_by_the_first_verb(text: str, past: bool) -> None:
+    """A point begins with what was done."""
+    assert claims.tells_the_past(text) is past
+
+
 def test_text_covers_what_it_speaks_of() -> None:
     """A text speaks of an activity if it shares its telling words, not just any verb."""
     oil = make.commit(2, "Fix the oil lamp")

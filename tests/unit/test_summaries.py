@@ -178,6 +178,15 @@ def test_copied_title_is_marked_as_what_it_is() -> None:
     assert [p.origin for p in made.points] == [Origin.EXTRACTIVE]
 
 
+def test_recited_message_is_no_point() -> None:
+    """A sentence out of the message's middle, which tells no change, is not kept as one."""
+    talk = make.commit(1, "Fix the fuel gauge", body="When the tank leaks, the fuel gauge falls.")
+    recited = saying("When the tank leaks, the fuel gauge falls.")
+    made = summarize([talk], Script(recited, recited))
+    assert [(p.text, p.origin) for p in made.points] == [("Fix the fuel gauge", Origin.EXTRACTIVE)]
+    assert "past tense" in made.rejected[0]
+
+
 def test_related_activities_are_one_point() -> None:
     """Two activities that say nearly the same are asked for, and told, as one."""
     cups = [make.commit(1, "cups: add blue", body="x"), make.commit(2, "cups: add blue and white")]
