@@ -96,10 +96,18 @@ _ABOUT = re.compile(
 )
 
 
+_TOOLCHAINS = frozenset(
+    "c++ clang cuda dart deno elixir erlang gcc go golang java jdk kotlin llvm msrv .net node nodejs"
+    " node.js perl php python ruby rust rustc scala swift typescript zig".split()
+)
+"""What a project needs and does not release: `bump to Rust 1.96`."""
+
+
 def release_version(title: str) -> str | None:
     """The version that a title is about (`1.2.3`, `globset@0.4.1`), or None if it is no release."""
     subject = parse(title)
-    if match := _ALONE.fullmatch(subject.text):
+    match = _ALONE.fullmatch(subject.text)
+    if match and (match["name"] or "").casefold() not in _TOOLCHAINS:
         name = f"{match['name']}@" if match["name"] else ""
         return tag_version(name + match["version"])
     found = _VERSION.findall(subject.text)
