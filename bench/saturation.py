@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import multiprocessing
 import random
 import sys
@@ -208,7 +209,7 @@ def _farm(database_url: str, urls: Sequence[str], calls: int, *, in_flight: int)
         steps = list(connection.execute(query).scalars())
     engine.dispose()
     # A quarter more threads than slots: some are at the database meanwhile.
-    processes = max(1, round(in_flight * 1.25 / THREADS))
+    processes = math.ceil(in_flight * 1.25 / THREADS)
     threads = min(THREADS, round(in_flight * 1.5 / processes))
     context = multiprocessing.get_context("spawn")
     with context.Pool(processes) as pool:
