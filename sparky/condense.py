@@ -108,7 +108,7 @@ def _quoted(nodes: Sequence[_Node]) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _QUOTE else text[: _QUOTE - 1].rstrip() + "…"
+    return text if len(text) <= _QUOTE else text[:_QUOTE].rpartition(" ")[0].rstrip(" ,;:") + " …"
 
 
 def _inner(text: str) -> str:

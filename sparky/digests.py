@@ -19,6 +19,7 @@ from sparky.model import (
     Point,
     Provenance,
     Repo,
+    Section,
     Stats,
     Status,
     Summary,
@@ -32,6 +33,8 @@ MOST_POINTS = 40
 """Points of a digest; above it, the least significant are told together."""
 HEADLINE_POINTS = 3
 """The most significant points, from which the headline is made."""
+SPOKEN = 0.75
+"""Share of the points told together that the engine's sentence must speak of."""
 _SENTENCE_TOKENS = 120
 _SEED = 7
 
@@ -93,10 +96,10 @@ class _Desk:
     model: str = ""
 
     def together(self, texts: Sequence[str], cited: Sequence[Activity]) -> str | None:
-        """One sentence for some points, that holds for what they cite and speaks of two of them."""
+        """One sentence for some points, that holds for what they cite and speaks of most of them."""
         text = self._sentence("merge", texts, cited)
         spoken = sum(1 for one in texts if text and claims.telling(one) & claims.telling(text))
-        return text if spoken > 1 else None
+        return text if spoken > 1 and spoken >= SPOKEN * len(texts) else None
 
     def headline(self, texts: Sequence[str], cited: Sequence[Activity]) -> str | None:
         """One sentence for the first points, that holds for what they cite."""
@@ -120,8 +123,7 @@ class _Desk:
         if text is None:
             return None
         text = claims.trim(text, cited)
-        holds = claims.tells_the_past(text) and not claims.problems(text, cited)
-        return text if holds else None
+        return None if claims.problems(text, cited) or replies.style(text) else text
 
 
 _SCHEMA = {
@@ -173,24 +175,33 @@ def _alone(
 def _headline(
     told: Sequence[Point], known: Mapping[str, Activity], stats: Stats, desk: _Desk
 ) -> tuple[str, tuple[str, ...]]:
-    """The headline and what proves it: the engine's sentence, else the facts and the first point."""
+    """The headline and what proves it: the engine's sentence, else the facts and the first point.
+
+    Releases are told by their names; what mattered in them is the first of the other points.
+    """
     if not known:
         return "No activity in this window.", ()
     facts = _facts(stats)
     if not told:
         return f"{facts}; nothing that needs telling.", ()
-    top = ranked(told)[:HEADLINE_POINTS]
+    releases = [point for point in told if point.section is Section.RELEASES]
+    top = [point for point in ranked(told) if point not in releases][:HEADLINE_POINTS]
     if len(top) > 1:
-        cited = [known[key] for key in dict.fromkeys(key for p in top for key in p.cites)]
-        text = desk.headline([point.text for point in top], cited)
-        words = claims.telling(text) if text else frozenset()
-        spoken = [point for point in top if claims.telling(point.text) & words]
-        if text and top[0] in spoken:
-            cites = [known[key] for key in dict.fromkeys(k for p in spoken for k in p.cites)]
-            if not claims.problems(text, cites):
-                return text, tuple(one.key for one in cites)
-    first = top[0]
-    return f"{facts}; most of all: {first.text.rstrip('.')}.", first.cites
+        cited = _cited(top, known)
+        text = desk.headline([point.text for point in top], cited) or ""
+        spoken = [one for one in cited if claims.covers(text, one)]
+        first = any(one.key in top[0].cites for one in spoken)
+        if first and not claims.problems(text, spoken):
+            return text, tuple(one.key for one in spoken)
+    released = [point.text.rstrip(".") for point in ranked(releases)[:1]]
+    first_point = [point.text.rstrip(".") for point in top[:1]]
+    lines = "; ".join([*released, *first_point])
+    cites = [key for point in (*ranked(releases)[:1], *top[:1]) for key in point.cites]
+    return f"{facts}; most of all: {lines}.", tuple(dict.fromkeys(cites))
+
+
+def _cited(points: Iterable[Point], known: Mapping[str, Activity]) -> list[Activity]:
+    return [known[key] for key in dict.fromkeys(key for point in points for key in point.cites)]
 
 
 def _facts(stats: Stats) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from sparky import paths, plain, words
+from sparky import paths, plain, vocabulary, words
 from sparky.model import Activity, Change, Omission, Origin, Point, Section, Traits, Usage
 from sparky.ports import Answer
 
@@ -53,6 +53,7 @@ def section(traits: Sequence[Traits]) -> Section:
 
 _MERGED = re.compile(
     r"Merged? (?:pull request|branch|remote-tracking branch|tag|in|PR)\b|Merge [\w/.-]+ into "
+    r"|Merge commit from fork$"
 )
 """A title that a machine wrote; what people wrote stands below it."""
 
@@ -75,13 +76,15 @@ def extract(activity: Activity, traits: Mapping[str, Traits]) -> Point | Omissio
     """The activity in its own words, or why it is left out.
 
     A title that tells nothing gives way to the first line below it, and that to what code knows of
-    a large change.
+    a large change, or of one that somebody merged without a word.
     """
     if activity.is_merge and not activity.body.strip():
         return Omission(activity.key, MERGE)
     if text := title(activity):
         return make(_placed(text, activity), [activity], traits, Origin.EXTRACTIVE)
-    if activity.additions + activity.deletions >= LARGE or traits[activity.key].breaking:
+    hidden = _MERGED.match(activity.title) and not activity.is_merge
+    large = activity.additions + activity.deletions >= LARGE
+    if hidden or large or traits[activity.key].breaking:
         return make(size(activity), [activity], traits, Origin.RULE)
     return Omission(activity.key, SILENT)
 
@@ -102,7 +105,8 @@ def title(activity: Activity) -> str:
     subject = words.parse(activity.title)
     if subject.change is None and subject.areas:
         return _line(activity.title)
-    return _line(subject.text)
+    areas = [area for area in subject.areas if area not in vocabulary.TYPES]
+    return _line(f"{', '.join(areas)}: {subject.text}" if areas else subject.text)
 
 
 def _line(text: str) -> str:

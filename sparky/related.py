@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sparky import claims, points, vocabulary, words
+from sparky import claims, paths, points, vocabulary, words
 from sparky.model import Activity, Kind, Traits
+from sparky.paths import Sort
 
 MOST = 4
 """Activities that one sentence can still name the parts of."""
@@ -24,6 +25,8 @@ class _Mark:
     areas: frozenset[str]
     """What it touches, as its prefix says; not the kind of change."""
     verb: str
+    files: frozenset[str]
+    """Paths that it touches, change logs left out."""
     words: frozenset[str]
     traits: Traits
 
@@ -34,7 +37,7 @@ def groups(
     """Each activity in exactly one group of at most `MOST`, in the order of the first of each.
 
     Changes of one kind belong together if they are of one pull request, if their titles share half
-    of their telling words, or if short titles have one area and one verb.
+    of their telling words, or if short titles have one area and one verb and touch the same files.
     """
     made: list[list[Activity]] = []
     marks = {one.key: _mark(one, traits[one.key]) for one in activities}
@@ -62,6 +65,9 @@ def _mark(activity: Activity, traits: Traits) -> _Mark:
         request=requests[0] if len(requests) == 1 else None,
         areas=frozenset(subject.areas) - vocabulary.TYPES.keys(),
         verb=subject.text.partition(" ")[0].casefold(),
+        files=frozenset(
+            file.path for file in activity.files if paths.sort(file.path) is not Sort.CHANGELOG
+        ),
         words=claims.telling(points.title(activity)),
         traits=traits,
     )
@@ -74,8 +80,9 @@ def _alike(one: _Mark, other: _Mark) -> bool:
         return False
     if one.request and one.request == other.request:
         return True
-    if one.areas and (one.areas, one.verb) == (other.areas, other.verb):
-        return max(len(one.words), len(other.words)) <= TERSE
+    same = (one.areas, one.verb, one.files) == (other.areas, other.verb, other.files)
+    if one.areas and same and max(len(one.words), len(other.words)) <= TERSE:
+        return True
     shared = len(one.words & other.words)
     return shared > 1 and shared >= ALIKE * len(one.words | other.words)
 

@@ -64,9 +64,11 @@ def summarize(
     Errors of `ask` other than BadAnswer are let through.
     """
     desk = _Desk(chunk, activities, traits)
-    groups = related.groups([activities[item.key] for item in chunk.items], traits)
-    failed = desk.ask(ask, groups, refusals={})
-    again = _worth_asking_again(failed, traits)
+    members = [activities[item.key] for item in chunk.items]
+    # Of what people said nothing about, an engine can only guess.
+    groups = related.groups([one for one in members if points.title(one)], traits)
+    failed = desk.ask(ask, groups, refusals={}) if groups else {}
+    again = _most_significant(failed, traits)
     if again:
         desk.ask(ask, [group for group in groups if group in again], refusals=failed)
     desk.extract()
@@ -84,11 +86,10 @@ def summarize(
 Group = tuple[Activity, ...]
 
 
-def _worth_asking_again(failed: Iterable[Group], traits: Mapping[str, Traits]) -> set[Group]:
-    """The most significant groups that got no point, of those whose people said anything at all."""
-    telling = [group for group in failed if any(map(points.title, group))]
-    telling.sort(key=lambda group: -max(traits[one.key].significance for one in group))
-    return set(telling[:REPAIRED])
+def _most_significant(failed: Iterable[Group], traits: Mapping[str, Traits]) -> set[Group]:
+    """The groups without a point that are asked for again."""
+    ranked = sorted(failed, key=lambda group: -max(traits[one.key].significance for one in group))
+    return set(ranked[:REPAIRED])
 
 
 @dataclass(slots=True)
@@ -153,8 +154,10 @@ class _Desk:
         spoken = [one for one in cited if claims.covers(text, one)]
         own = len(spoken) == 1 and _same(text, points.title(spoken[0]))
         wrong = claims.problems(text, spoken or cited)
-        if not own and not claims.tells_the_past(text):
-            wrong = (*wrong, "does not begin with a verb in the past tense")
+        if not own:
+            wrong = (*wrong, *replies.style(text))
+            if any(claims.recites(text, one) for one in spoken):
+                wrong = (*wrong, "is copied out of the message")
         if not spoken:
             wrong = (*wrong, "does not speak of what it cites")
         if wrong:
@@ -199,7 +202,7 @@ class _Desk:
     def about(self, group: Group) -> str:
         """What a point is about: how its titles begin. Not the kind of change: a wrong guess would
         come back as a statement."""
-        titles = (points.title(one) or points.size(one) for one in group)
+        titles = (points.title(one) for one in group)
         heads = (
             title if len(title) <= ABOUT else title[:ABOUT].rpartition(" ")[0] for title in titles
         )

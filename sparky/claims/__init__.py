@@ -16,7 +16,6 @@ and it refuses true sentences in words of their own.
     stems        forms of a word
 """
 
-from sparky.claims.check import covers, figures, problems, telling, trim
-from sparky.claims.prose import tells_the_past
+from sparky.claims.check import covers, figures, problems, recites, telling, trim
 
-__all__ = ["covers", "figures", "problems", "telling", "tells_the_past", "trim"]
+__all__ = ["covers", "figures", "problems", "recites", "telling", "trim"]

@@ -15,6 +15,7 @@ from sparky.model import Activity
 _CHECKS: tuple[Callable[[Statement], Iterator[str]], ...] = (
     names.names,
     names.files,
+    names.gone,
     names.numbers,
     names.people,
     acts.acts,
@@ -98,6 +99,11 @@ def _plain(text: str, activities: Sequence[Activity]) -> str:
         return match.group() if called or not said.stands(name) else match["name"]
 
     return _NOWHERE.sub("", _CALLED.sub(named, text))
+
+
+def recites(text: str, activity: Activity) -> bool:
+    """Whether the text stands word for word in the activity's message: a passage, no point."""
+    return ev.stands(text.strip(" .!?"), [ev.of(activity)])
 
 
 def telling(text: str) -> frozenset[str]:

@@ -315,14 +315,5 @@ DOCUMENTED = _stems(
 TESTED = _stems("test testing coverage benchmark pytest unittest")
 """What a text about documentation or tests says, so that it does not claim the thing itself."""
 
-PAST = frozenset(
-    "began bound broke brought built caught chose came cut did drew dealt fed fell felt forbade forgot"
-    " found froze gave got grew had held hid hit kept knew laid led left lent let lost made meant met"
-    " put quit ran read rebuilt redid reran rethrew rewrote rose said sank sent set shot showed shrank"
-    " shut sped spent split spread stood stuck swept swung taught threw told took undid understood"
-    " unset upheld went withdrew won wove wrote".split()
-)
-"""Past tenses that do not end in `ed`."""
-
 CONDITIONS = frozenset("when if unless except until without only".split())
 """Words that narrow what a title says."""

@@ -71,14 +71,36 @@ def files(said: Statement) -> Iterator[str]:
             yield f"calls {before.text} a file"
 
 
+_GONE = re.compile(r"\b(?:remov|delet|dropp)ed (?:\w+ ){0,4}?`?([\w./-]+)`? file\b", re.IGNORECASE)
+
+
+def gone(said: Statement) -> Iterator[str]:
+    """A file that is said to be removed has no lines added: then it would still be there."""
+    for match in _GONE.finditer(said.text):
+        name = ev.fold(match[1]).rpartition("/")[2]
+        touched = [
+            file
+            for one in said.evidence
+            for file in one.activity.files
+            if name in _names_of(file.path)
+        ]
+        if touched and all(file.additions for file in touched):
+            yield f"says that the file {match[1]} is gone, which is still there"
+
+
+def _names_of(path: str) -> set[str]:
+    """What a file may be called: its name, with and without what stands after the dot."""
+    name = ev.fold(path).rpartition("/")[2]
+    return {name, name.partition(".")[0], name.rpartition(".")[2]}
+
+
 def is_file(said: Statement, text: str) -> bool:
     """Whether an activity touches a file of that name, with or without what stands after its dot."""
     wanted = ev.fold(text).rpartition("/")[2]
     for one in said.evidence:
         for path in one.paths:
-            name = ev.fold(path).rpartition("/")[2]
-            stemmed = {name, name.partition(".")[0], name.rpartition(".")[2]}
-            if wanted in stemmed or (wanted.startswith(".") and name.endswith(wanted)):
+            dotted = wanted.startswith(".") and path.casefold().endswith(wanted)
+            if dotted or wanted in _names_of(path):
                 return True
     return said.stands(f"{text} file")
 

@@ -8,7 +8,7 @@ from collections import Counter
 from functools import cache
 
 from sparky import prompts
-from sparky.claims.lexicon import DANGLING, PAST
+from sparky.claims.lexicon import DANGLING
 
 SHORTEST, LONGEST = 3, 36
 """Words of a sentence."""
@@ -70,12 +70,6 @@ def problems(text: str, source: str) -> list[str]:
     if leaked and leaked - _shingles(source):
         found.append("repeats the prompt")
     return found
-
-
-def tells_the_past(text: str) -> bool:
-    """Whether a text begins with a verb in the past tense, as a point does; an adverb may precede."""
-    first = next((w for w in text.split() if not w.casefold().endswith("ly")), "").casefold()
-    return first in PAST or (first.endswith("ed") and not first.endswith("eed") and len(first) > 3)
 
 
 def _loops(said: list[str]) -> bool:

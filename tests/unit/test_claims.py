@@ -156,6 +156,14 @@ def test_counts_that_code_knows_may_be_told() -> None:
     assert claims.problems("Fixed the fuel gauge in three files.", [GAUGE]) != ()
 
 
+def test_file_that_is_still_there_is_not_told_as_removed() -> None:
+    """A file that only lost lines is not gone, whatever the title says."""
+    shorter = make.commit(1, "Remove wrong README", files=(make.file_change("README.md", 1, 99),))
+    gone = make.commit(1, "Remove wrong README", files=(make.file_change("README.md", 0, 99),))
+    assert "still there" in "; ".join(claims.problems("Removed the wrong README file.", [shorter]))
+    assert claims.problems("Removed the wrong README file.", [gone]) == ()
+
+
 def test_who_reviewed_is_checked_by_part() -> None:
     """A person who wrote a change is not told as the one who reviewed it."""
     change = make.pull_request(
@@ -226,21 +234,10 @@ def test_what_narrows_a_title_is_not_left_out(title: str, true: str, false: str)
     assert claims.problems(false, change) != ()
 
 
-@pytest.mark.parametrize(
-    ("text", "past"),
-    [
-        ("Fixed it.", True),
-        ("Rewrote it.", True),
-        ("Consistently used it.", True),
-        ("Fix it.", False),
-        ("When it fails, we stop.", False),
-        ("Speed is up.", False),
-        ("", False),
-    ],
-)
-def test_past_tense_is_told_by_the_first_verb(text: str, past: bool) -> None:
-    """A point begins with what was done."""
-    assert claims.tells_the_past(text) is past
+def test_passage_of_a_message_is_told_from_a_sentence_of_its_own() -> None:
+    """What stands word for word in a message is a recital."""
+    assert claims.recites("It showed 40 litres too many.", GAUGE)
+    assert not claims.recites("Fixed the fuel gauge, which showed 40 litres too many.", GAUGE)
 
 
 def test_text_covers_what_it_speaks_of() -> None:

@@ -134,6 +134,28 @@ def test_headline_that_does_not_hold_is_computed(bad: str | SparkyError) -> None
     assert digest.headline_cites == (GAUGE.key,)
 
 
+def test_headline_tells_the_release_and_what_mattered() -> None:
+    """A release outranks what it holds, and still the headline says what that is."""
+    tag = make.release("v1.2.0")
+    points = (said("Released v1.2.0", tag, section=Section.RELEASES, significance=0.99), *POINTS)
+    digest = compose((*PAIR, tag), points, ask=Voice("no"))
+    assert digest.headline == (
+        "2 commits and 1 release by 1 person; most of all: Released v1.2.0; Fixed the fuel gauge."
+    )
+    assert digest.headline_cites == (tag.key, GAUGE.key)
+
+
+def test_headline_cites_only_what_it_speaks_of() -> None:
+    """Of what the first points cite, the headline cites what it tells."""
+    again = make.commit(3, "Mend the mast")
+    points = (
+        said("Fixed the fuel gauge and mended the mast.", GAUGE, again, significance=0.9),
+        POINTS[1],
+    )
+    digest = compose((*PAIR, again), points, ask=Voice("Fixed the fuel gauge."))
+    assert (digest.headline, digest.headline_cites) == ("Fixed the fuel gauge.", (GAUGE.key,))
+
+
 def test_window_without_activity_asks_nobody() -> None:
     """Nothing happened: the digest says so calmly, and no engine is called."""
     ask = Voice()
