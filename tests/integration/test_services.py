@@ -39,10 +39,12 @@ BROKER = Wanted(postgres=False, valkey=True, llama=None)
 BOTH = Wanted(postgres=True, valkey=True, llama=None)
 
 CLIENT = """
-import json, os, sys, time
+import json, os, signal, sys, time
 from pathlib import Path
 from sparky.services import Wanted, attach
 
+# Whoever started the tests may ignore it, and a child inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 state, postgres, valkey, llama, name, fork = json.loads(sys.argv[1])
 say = lambda **words: print(json.dumps(words), flush=True)
 wanted = Wanted(postgres=postgres, valkey=valkey, llama=Path(llama) if llama else None)

@@ -18,14 +18,19 @@ from sparky.errors import ServiceError, Transient, UsageError
 from tests.unit.cli.conftest import Sparky
 
 PROGRAM = """
-import signal
+import signal, time
 from sparky.cli import main
+
+# Whoever started the tests may ignore these, and a child inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 @main.app.command("wait")
 def wait() -> None:
     try:
         print("ready", flush=True)
-        signal.pause()
+        while True:  # a pause would sleep through a signal that comes just before it
+            time.sleep(0.05)
     finally:
         print("stopped", flush=True)
 
