@@ -84,6 +84,13 @@ _OPENINGS = frozenset(
 _NEXT_SENTENCE = re.compile(r"[.!?]\)?\s+\w")
 
 
+def first_sentence(text: str) -> str:
+    """The first sentence of a text, as long as it is one."""
+    match = _NEXT_SENTENCE.search(text)
+    first = text[: match.end() - 1].rstrip() if match else text
+    return first if len(first.split()) > 2 else text
+
+
 def style(text: str) -> list[str]:
     """What keeps a text from being one short sentence on what was done; empty if it is one."""
     said = text.split()

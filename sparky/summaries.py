@@ -150,7 +150,7 @@ class _Desk:
         if not cited:
             return "its activities are told already"
         # What it does not speak of, it does not prove: that gets a line of its own.
-        text = claims.trim(reply.text, cited)
+        text = claims.trim(replies.first_sentence(reply.text), cited)
         spoken = [one for one in cited if claims.covers(text, one)]
         own = len(spoken) == 1 and _same(text, points.title(spoken[0]))
         wrong = claims.problems(text, spoken or cited)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from sparky.claims import acts, names, prose, wording
 from sparky.claims import evidence as ev
-from sparky.claims.lexicon import FREE, act, supported
+from sparky.claims.lexicon import FREE, FUNCTION, act, supported
 from sparky.claims.statement import Statement, distinct
 from sparky.claims.stems import stem
 from sparky.model import Activity
@@ -79,7 +79,7 @@ def trim(text: str, activities: Sequence[Activity]) -> str:
     plain = _plain(text, activities)
     if not problems(plain, activities):
         return plain
-    titles = [found for one in activities if (found := ev.of(one).title - FREE)]
+    titles = [found for one in activities if (found := _said(ev.of(one).title_words))]
     for match in reversed(list(_JOINT.finditer(plain[: 2 * prose.LETTERS]))):
         kept = plain[: match.start()].rstrip(" .,;:\u2013\u2014-")
         said = ev.stems(kept)
@@ -87,6 +87,11 @@ def trim(text: str, activities: Sequence[Activity]) -> str:
         if (match["reason"] or whole) and not problems(f"{kept}.", activities):
             return f"{kept}."
     return text
+
+
+def _said(words: Sequence[str]) -> frozenset[str]:
+    """Stems of a title's words that carry a claim; its area, which stands before it, does not."""
+    return frozenset(stem(word) for word in words if word not in FUNCTION) - FREE
 
 
 def _plain(text: str, activities: Sequence[Activity]) -> str:

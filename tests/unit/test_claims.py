@@ -204,6 +204,13 @@ def test_what_fails_without_its_end_too_is_left_as_it_is(text: str) -> None:
     assert claims.trim(text, [GAUGE]) == text
 
 
+def test_area_before_a_title_may_be_missing_from_what_is_kept() -> None:
+    """The title's own words are what must stay; its area may be left out."""
+    change = make.commit(1, "gauge: add missing marks", body="I think they were lost.")
+    text = "Added missing marks, i think they were lost."
+    assert claims.trim(text, [change]) == "Added missing marks."
+
+
 def test_condition_that_the_title_has_is_not_cut() -> None:
     """What narrows a statement stays: without it the statement says too much."""
     narrow = make.commit(1, "Disable the cache in tests")

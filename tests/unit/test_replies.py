@@ -33,3 +33,16 @@ def test_one_short_sentence_on_what_was_done_passes(text: str) -> None:
 def test_what_was_copied_out_of_a_message_is_refused(text: str, reason: str) -> None:
     """A passage of a message is no point, however true it is."""
     assert any(reason in fault for fault in replies.style(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("Fixed the gauge. It was wrong.", "Fixed the gauge."),
+        ("Raised the limit to 8.0 in `a.b`.", "Raised the limit to 8.0 in `a.b`."),
+        ("Hm. Fixed the gauge.", "Hm. Fixed the gauge."),
+    ],
+)
+def test_first_sentence_ends_at_the_next(text: str, first: str) -> None:
+    """What goes on after the first sentence is left out, dots in names aside."""
+    assert replies.first_sentence(text) == first
