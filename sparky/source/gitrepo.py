@@ -6,6 +6,7 @@ import hashlib
 import heapq
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 from sparky.model import Activity, Kind, Repo, Window
@@ -87,7 +88,10 @@ class GitSource:
             Kind.ISSUE: 0,
             Kind.RELEASE: len(tags(history.git, window)),
         }
-        return Census(expected, tuple(_notes(history, window)))
+        cut = history.cut_at()
+        # What lies before the cut cannot be had here, so that part of the window is missing.
+        gaps = (_shallow(cut, window),) if cut and window.since < cut else ()
+        return Census(expected, tuple(_notes(history, window)), gaps)
 
     def activities(self, repo: Repo, window: Window) -> Iterator[Activity]:
         """Stream commits and releases, newest first but where clocks went wrong."""
@@ -139,11 +143,15 @@ def _notes(history: History, window: Window) -> Iterator[str]:
     if history.is_detached:
         yield f"HEAD is detached at {history.tip[:12]}; that is what was read."
     if cut := history.cut_at():
-        since = f"This is a shallow clone: what came before {cut:%Y-%m-%d %H:%M} UTC is missing"
-        partly = ", so the window is covered only in part" if window.since < cut else ""
-        yield f"{since}{partly}; run `git fetch --unshallow` there for the whole."
+        yield _shallow(cut, window)
     if not history.has_contents:
         yield (
             "This is a partial clone that lacks the contents of files, so lines are not counted;"
             " give its URL instead."
         )
+
+
+def _shallow(cut: datetime, window: Window) -> str:
+    since = f"This is a shallow clone: what came before {cut:%Y-%m-%d %H:%M} UTC is missing"
+    partly = ", so the window is covered only in part" if window.since < cut else ""
+    return f"{since}{partly}; run `git fetch --unshallow` there for the whole."

@@ -450,9 +450,11 @@ def test_a_shallow_clone_is_read_and_noted(source: GitSource, shallow: Path) -> 
     """It is said where history is cut, and whether the window reaches beyond."""
     assert [a.title for a in read(source, shallow)] == ["4", "3"]
     (note,) = census(source, shallow).notes
+    assert census(source, shallow).gaps == (note,), "the digest must be partial"
     assert "2026-03-04" in note
     assert "only in part" in note
     (note,) = census(source, shallow, Window(DAY_1 + 4 * DAY, DAY_1 + 5 * DAY)).notes
+    assert census(source, shallow, Window(DAY_1 + 4 * DAY, DAY_1 + 5 * DAY)).gaps == ()
     assert "2026-03-04" in note
     assert "only in part" not in note
 
