@@ -17,6 +17,7 @@ from sparky.farm.context import Context
 from sparky.farm.step import Body, Outcome, perform
 from sparky.pipeline import Record
 from sparky.ports import Answer, Claim
+from sparky.settings import failpoints
 from sparky.store.codec import dump
 from sparky.store.fresh import Fresh
 from sparky.store.gateway import Gateway
@@ -29,7 +30,9 @@ def stage(name: str) -> Callable[[Body], Task[Any, Any]]:
         @app.task(name=f"sparky.{name}", bind=True)
         def task(self: Any, step_id: int, label: str) -> str:
             bells, word = perform(step_id, body, context.here(), worker=self.request.hostname)
+            failpoints.reach(f"{name}.before-send")
             ring(app, bells)
+            failpoints.reach(f"{name}.before-acknowledge")
             return f"{label}: {word}"
 
         return task

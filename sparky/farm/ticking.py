@@ -6,6 +6,7 @@ from celery import Celery
 
 from sparky.farm.bell import ring
 from sparky.farm.context import Context
+from sparky.settings import failpoints
 from sparky.store.retention import Policy, Retention
 from sparky.store.schedules import Schedules
 
@@ -23,6 +24,7 @@ def tick(app: Celery, at: Context) -> str:
             break
         due += ticked.schedules
         runs += ticked.runs
+        failpoints.reach("tick.before-send")
         ring(app, ticked.bells)
     return f"{due} due, {runs} runs"
 

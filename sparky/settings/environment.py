@@ -14,7 +14,9 @@ from sparky.settings.keys import Settings
 
 PREFIX: Final = "SPARKY_"
 TEST_PREFIX: Final = "SPARKY_TEST_"
-"""Names that belong to the tests; they are neither read nor refused."""
+"""Names that belong to the tests; they are neither settings nor refused."""
+FAILPOINTS: Final = f"{TEST_PREFIX}FAILPOINTS"
+"""Names the folder of failpoints, as `sparky.settings.failpoints` tells. For tests alone."""
 
 _INHERITED = re.compile(
     r"PATH|HOME|USER|LOGNAME|SHELL|TERM|TZ|LANG|LANGUAGE|LC_\w+|TMPDIR|XDG_\w+"

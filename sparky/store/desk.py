@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from sparky.settings import failpoints
 from sparky.store.connection import translated
 
 OPEN = ("waiting", "running")
@@ -44,6 +45,9 @@ class Desk:
         self.farm = farm
 
     @contextmanager
-    def _begin(self) -> Iterator[sa.Connection]:
+    def _begin(self, name: str = "") -> Iterator[sa.Connection]:
+        """A transaction; with a name, tests can have the process die right before its commit."""
         with translated(), self.engine.begin() as connection:
             yield connection
+            if name:
+                failpoints.reach(f"{name}.before-commit")

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sparky.errors import StoreError
 from sparky.model import Activity, Chunk, Digest, Repo, Summary, Window
 from sparky.ports import Answer
+from sparky.settings import failpoints
 from sparky.store import runs
 from sparky.store import tables as t
 from sparky.store.codec import dump, load
@@ -55,9 +56,11 @@ class Gateway:
         self.engine.dispose()
 
     @contextmanager
-    def _begin(self) -> Iterator[sa.Connection]:
+    def _begin(self, name: str = "") -> Iterator[sa.Connection]:
         with translated(), self.engine.begin() as connection:
             yield connection
+            if name:
+                failpoints.reach(f"{name}.before-commit")
 
     # repositories
 
@@ -130,7 +133,7 @@ class Gateway:
         c = t.activities.c
         inside = (c.repository_id == repo_id, c.at >= window.since, c.at < window.until)
         total = 0
-        with self._begin() as connection:
+        with self._begin("activities") as connection:
             # A slow clone is not an idle client.
             connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             # Two fetches of one repository must not interleave their deletes and inserts.
@@ -218,7 +221,7 @@ class Gateway:
             set_={"used_at": sa.func.now()},
             where=table.c.used_at < sa.func.now() - TOUCHED,
         )
-        with self._begin() as connection:
+        with self._begin(table.name) as connection:
             connection.execute(wanted, rows)
 
     def _kept(
@@ -263,7 +266,7 @@ class Gateway:
         content = _content(digest)
         c = t.digests.c
         mine = _of(digest.repo.id, digest.window)
-        with self._begin() as connection:
+        with self._begin("digest") as connection:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_lock_id(digest.repo.id))))
             last = connection.execute(
                 sa.select(c.revision, c.content).where(*mine).order_by(c.revision.desc()).limit(1)

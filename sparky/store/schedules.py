@@ -138,7 +138,7 @@ class Schedules(Desk):
             .limit(limit)
             .with_for_update(skip_locked=True)
         )
-        with self._begin() as connection:
+        with self._begin("tick") as connection:
             rows = connection.execute(query).all()
             if not rows:
                 return Ticked(0, 0, ())

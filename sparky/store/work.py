@@ -48,7 +48,7 @@ class Work(Desk):
 
     def claim(self, step_id: int, *, worker: str, lease: float) -> Claim | None:
         """Take the step for `lease` seconds if it waits and is due, else None."""
-        with self._begin() as connection:
+        with self._begin("claim") as connection:
             row = connection.execute(
                 _CLAIM,
                 {
@@ -117,7 +117,7 @@ class Work(Desk):
 
         Returns: the bells to ring after the commit, or None when the claim was void.
         """
-        with self._begin() as connection:
+        with self._begin("complete") as connection:
             self._lock_job(connection, claim)
             ended = connection.execute(
                 sa.update(t.steps)
@@ -147,7 +147,7 @@ class Work(Desk):
         digest that is only not where it should be, PARTIAL too; any other one fails the job.
         """
         c = t.steps.c
-        with self._begin() as connection:
+        with self._begin("fail") as connection:
             self._lock_job(connection, claim)
             if isinstance(decision, Stop):
                 values: dict[str, Any] = {
