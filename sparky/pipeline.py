@@ -32,6 +32,12 @@ class Fetched:
     activities: int
     census: Census
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing happened, nothing could be hidden, and nobody needs to know more."""
+        census = self.census
+        return not (self.activities or any(census.expected.values()) or census.gaps or census.notes)
+
 
 def fetch(repo: Repo, window: Window, *, source: Source, store: Store) -> Fetched:
     """Bring the window's activities into the store, without secrets."""

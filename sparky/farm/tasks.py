@@ -43,7 +43,14 @@ def stage(name: str) -> Callable[[Body], Task[Any, Any]]:
 @stage("fetch")
 def fetch(claim: Claim, at: Context) -> Outcome:
     got = pipeline.fetch(claim.repo, claim.window, source=at.source, store=at.store)
-    return Outcome(job={"activities": got.activities, "census": dump(got.census)})
+    job = {"activities": got.activities, "census": dump(got.census)}
+    # A digest that says more than there is now is made anew.
+    skipped = (
+        got.is_quiet
+        and not claim.options.get("even_empty")
+        and at.store.digest(claim.repo.id, claim.window) is None
+    )
+    return Outcome(job=job, state="skipped" if skipped else None)
 
 
 @stage("chunk")
