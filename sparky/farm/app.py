@@ -25,14 +25,19 @@ TICK_SECONDS = 15.0
 
 def make(settings: configuration.Settings) -> Celery:
     """An app that talks to the broker of these settings."""
+    app = Celery("sparky", broker=broker_url(settings))
+    app.conf.update(_configuration(settings))
+    return app
+
+
+def broker_url(settings: configuration.Settings) -> str:
+    """The broker's URL as Celery takes it; UsageError when there is none."""
     if settings.broker_url is None:
         raise UsageError(
             "no broker is configured",
             remedy="Set SPARKY_BROKER_URL, or use `sparky run` or `sparky up`, which start one",
         )
-    app = Celery("sparky", broker=settings.broker_url.get_secret_value())
-    app.conf.update(_configuration(settings))
-    return app
+    return settings.broker_url.get_secret_value()
 
 
 def _configuration(settings: configuration.Settings) -> dict[str, Any]:

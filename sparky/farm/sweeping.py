@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections import Counter
 from typing import Any
 
+import redis
 from celery import Celery
-from kombu.exceptions import OperationalError
 
-from sparky.farm.app import key_prefix
+from sparky.farm.app import broker_url, key_prefix
 from sparky.farm.bell import ring
 from sparky.farm.context import Context
 from sparky.retries import Stop
+from sparky.settings import Settings, failpoints
+from sparky.store.cache import for_client
 from sparky.store.tables import STAGES
+
+PATIENCE = 10.0
+"""Seconds that the broker may take to tell what it holds."""
 
 
 def sweep(app: Celery, at: Context, *, worker: str) -> str:
@@ -26,24 +31,34 @@ def sweep(app: Celery, at: Context, *, worker: str) -> str:
             said = f"{claim.failures + 1} workers went silent at it"
             ring(app, at.work.fail(claim, Stop(), said) or ())
             stopped += 1
-    bells = at.dispatch.sweep(held(app, settings.farm), attempts=settings.attempts)
+    bells = at.dispatch.sweep(held(settings), attempts=settings.attempts)
+    failpoints.reach("sweep.before-send")
     ring(app, bells)
     return f"{len(bells)} rung, {stopped} stopped"
 
 
-def held(app: Celery, farm: str) -> Counter[str]:
-    """Messages of each stage that the broker holds, waiting or delivered and not acknowledged."""
-    prefix = key_prefix(farm)
-    counts: Counter[str] = Counter()
-    with app.connection_for_read() as connection:
+def held(settings: Settings) -> set[int]:
+    """The steps whose messages wait in the broker's queues; none when it does not answer.
+
+    Not among them is what was delivered and not acknowledged: the broker keeps that for an hour
+    also where the worker that took it is dead.
+    """
+    prefix = key_prefix(settings.farm)
+    # Not Celery's own client, which puts the prefix before some commands' keys and not others'.
+    broker = for_client(broker_url(settings))
+    steps: set[int] = set()
+    with redis.Redis.from_url(broker, socket_timeout=PATIENCE) as client:
         try:
-            # Only kombu's Redis transport has one, and Sparky has no other.
-            client: Any = connection.default_channel.client  # type: ignore[attr-defined]
             for stage in STAGES:
-                counts[stage] += client.execute_command("LLEN", f"{prefix}{stage}")
-            for raw in client.execute_command("HVALS", f"{prefix}unacked"):
-                counts[json.loads(raw)[2]] += 1
-        except OperationalError:
+                waiting: Any = client.lrange(f"{prefix}{stage}", 0, -1)
+                steps.update(map(_step, waiting))
+        except redis.RedisError:
             # Nothing can be sent either; the next sweep sees to it.
-            return Counter()
-    return counts
+            return set()
+    return steps
+
+
+def _step(message: bytes) -> int:
+    """The step that a message is for: the first argument of its task."""
+    arguments, *_ = json.loads(base64.b64decode(json.loads(message)["body"]))
+    return int(arguments[0])

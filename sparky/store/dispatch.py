@@ -1,13 +1,13 @@
 """Which steps to ring for: fair among repositories, bounded in the broker, and never lost.
 
 A step that waits has been rung for (`rung_at`) or not. At most `most` steps of a stage are rung
-for at a time; the rest waits here. The sweeper compares what was rung for with what the broker
-holds, and rings again for the difference.
+for at a time; the rest waits here. The sweeper compares the steps that were rung for with those
+whose messages are in the broker's queues, and rings again for the difference.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -49,15 +49,11 @@ _LOST = sa.text("""
     UPDATE steps SET rung_at = now()
     WHERE id IN (
         SELECT id FROM steps
-        WHERE farm = :farm AND stage = :stage AND state = 'waiting' AND rung_at IS NOT NULL
+        WHERE farm = :farm AND stage = ANY(CAST(:stages AS text[]))
+          AND state = 'waiting' AND rung_at IS NOT NULL
           AND rung_at < now() - CAST(:settling AS interval)
           AND (not_before IS NULL OR not_before <= now())
-        ORDER BY rung_at, id
-        LIMIT greatest(0, (
-            SELECT count(*) FROM steps
-            WHERE farm = :farm AND stage = :stage
-              AND (state = 'running' OR state = 'waiting' AND rung_at IS NOT NULL)
-        ) - :held)
+          AND id <> ALL(CAST(:held AS bigint[]))
         FOR UPDATE SKIP LOCKED
     )
     AND NOT EXISTS (SELECT FROM paused WHERE paused.farm = :farm)
@@ -73,20 +69,19 @@ class Dispatch(Desk):
         with self._begin() as connection:
             return wake(connection, self.farm, t.STAGES, most=most)
 
-    def sweep(
-        self, held: Mapping[str, int], *, attempts: int, most: int = MOST
-    ) -> tuple[Bell, ...]:
+    def sweep(self, held: Collection[int], *, attempts: int, most: int = MOST) -> tuple[Bell, ...]:
         """Find what was lost and ring for it.
 
         Leases that ran out go back to waiting and burn an attempt; messages that the broker no
         longer holds are sent again; waits that are over and room that is free are used.
 
         Args:
-            held: messages that the broker holds of each stage, those in work included.
+            held: the steps whose messages wait in the broker. A message that a worker took and did
+                not claim at once is as good as lost: if it comes after all, it changes nothing.
             attempts: after so many a step whose workers die is left to `dead`.
         """
         c = t.steps.c
-        with self._begin() as connection:
+        with self._begin("sweep") as connection:
             expired = (
                 sa.select(c.id)
                 .where(
@@ -109,18 +104,16 @@ class Dispatch(Desk):
                     worker=None,
                 )
             )
-            ids: list[int] = []
-            for stage in t.STAGES:
-                ids += connection.execute(
-                    _LOST,
-                    {
-                        "farm": self.farm,
-                        "stage": stage,
-                        "held": held.get(stage, 0),
-                        "settling": SETTLING,
-                    },
-                ).scalars()
-            again = bells(connection, ids)
+            ids = connection.execute(
+                _LOST,
+                {
+                    "farm": self.farm,
+                    "stages": list(t.STAGES),
+                    "settling": SETTLING,
+                    "held": list(held),
+                },
+            ).scalars()
+            again = bells(connection, list(ids))
             return again + wake(connection, self.farm, t.STAGES, most=most)
 
     def dead(self, *, attempts: int) -> tuple[tuple[int, int], ...]:

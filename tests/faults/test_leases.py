@@ -162,7 +162,7 @@ class Farm(RuleBasedStateMachine):
             assert claim is not None
             assert self.work.fail(claim, Stop(), "workers went silent") is not None
             self.known[step_id].ended, self.known[step_id].holder = True, None
-        self.dispatch.sweep({}, attempts=ATTEMPTS)
+        self.dispatch.sweep((), attempts=ATTEMPTS)
         with self.engine.begin() as connection:
             waiting = set(
                 connection.execute(
