@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparky.cli import output
-from sparky.cli.findings import Finding, Health, failed
 from sparky.errors import UsageError
+from sparky.findings import Finding, Health, failed
 
 if TYPE_CHECKING:
     from sparky.services.progress import Progress

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from sparky.cli.findings import Finding, fail, ok, warn
+from sparky.findings import Finding, fail, ok, warn
 from sparky.settings import Settings, base_env
 
 GIT_NEEDED = (2, 36)

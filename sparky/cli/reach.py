@@ -12,8 +12,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from sparky import wiring
-from sparky.cli.findings import Finding, fail, failed, ok, warn
 from sparky.errors import BadAnswer, SparkyError
+from sparky.findings import Finding, fail, failed, ok, warn
 from sparky.ports import Backend, Prompt
 from sparky.services import Wanted, attach
 from sparky.services.catalogue import CATALOGUE, DEFAULT

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sparky.cli import machine
-from sparky.cli.findings import Finding, Health
+from sparky.findings import Finding, Health
 from sparky.settings import Settings
 
 

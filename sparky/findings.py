@@ -1,4 +1,4 @@
-"""What `sparky doctor` finds: a part of Sparky, whether it is well, and how to mend it."""
+"""What an examination finds: a part of Sparky, whether it is well, and how to mend it."""
 
 from __future__ import annotations
 
