@@ -9,10 +9,12 @@ and it refuses true sentences in words of their own.
     statement    a text beside the evidence for it
     names        identifiers, paths, quotes, numbers, people
     acts         what was done, to what, in which direction, and what was not
+    clauses      what stands behind a verb belongs to it
     wording      reasons, and all other words
     prose        the form of a text alone
     evidence     what activities say
     lexicon      words that mean the same, and words that say nothing
+    verbs        verbs that titles begin with
     stems        forms of a word
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from sparky.claims import acts, names, prose, wording
+from sparky.claims import acts, clauses, names, prose, wording
 from sparky.claims import evidence as ev
 from sparky.claims.lexicon import FREE, FUNCTION, act, supported
 from sparky.claims.statement import Statement, distinct
@@ -29,6 +29,8 @@ _CHECKS: tuple[Callable[[Statement], Iterator[str]], ...] = (
     acts.negations,
     acts.contraries,
     acts.mended,
+    clauses.swapped,
+    clauses.things,
     wording.reasons,
     wording.meaning,
     wording.words,

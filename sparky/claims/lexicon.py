@@ -185,7 +185,7 @@ ACTS: dict[str, frozenset[str]] = {
     "move": _stems("move relocate"),
     "revert": _stems("revert undo"),
     "deprecate": _stems("deprecate"),
-    "enable": _stems("enable activate allow permit"),
+    "enable": _stems("enable activate allow permit let"),
     "disable": _stems("disable deactivate disallow forbid deny"),
     "increase": _stems("increase raise bump enlarge"),
     "decrease": _stems("decrease reduce lower shrink"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sparky import claims, prompts
+from sparky.claims import verbs
 from sparky.claims.lexicon import ACTS, OPPOSITES, supported
 from sparky.claims.stems import stems
 from sparky.model import Activity, Credit, FileChange, Kind, Role
@@ -303,3 +305,75 @@ def test_no_number_passes_that_is_not_given(number: int) -> None:
     problems = claims.problems(text, [GAUGE])
     assert (problems == ()) == (number == 40)
     assert number == 40 or f"gives the number {number}, which the activities do not" in problems
+
+
+LET = "Let a window that a shallow clone covers in part make a partial digest"
+
+
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [
+        (LET, "Added a window that a shallow clone covers in part make a partial digest."),
+        (LET, "Allowed a window that a shallow clone covers in part make a partial digest."),
+        ("Make the lamp burn longer", "Fixed the lamp burn longer."),
+        ("Ensure drivers see the gauge", "Added drivers see the gauge."),
+        ("Teach the pump to wait for the valve", "Updated the pump to wait for the valve."),
+        ("Respect the height of the teapot", "Removed the height of the teapot."),
+        ("Properly close the valve of the pump", "Improved the valve of the pump."),
+        ("The valve is closed twice", "Fixed the valve is closed twice."),
+        ("Teapots may be green", "Added teapots may be green."),
+        ("Only close the valve once", "Fixed only close the valve once."),
+        ("The pump no longer leaks", "Fixed no longer leaks the pump."),
+    ],
+)
+def test_another_verb_before_the_same_words_is_refused(title: str, text: str) -> None:
+    """What stands behind a verb belongs to it: put behind another one it is no sentence."""
+    found = "; ".join(claims.problems(text, [make.commit(1, title)]))
+    assert "puts" in found
+
+
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [
+        (LET, "Let a window that a shallow clone covers in part make a partial digest."),
+        ("Let drivers hide the gauge", "Allowed drivers to hide the gauge."),
+        ("Introduce a gauge for oil", "Added a gauge for oil."),
+        ("Avoid a crash of the pump", "Fixed a crash of the pump."),
+        ("Raise the limit of the tank", "Changed the limit of the tank."),
+        ("Use brass for the valve", "Used brass for the valve."),
+        ("Support teapots of brass", "Added support for teapots of brass."),
+        ("Fix the valve that is closed twice", "Fixed the valve that is closed twice."),
+        ("Document how the pump is cleaned", "Documented how the pump is cleaned."),
+        ("Fix typo, must be pump", "Fixed typo, must be pump."),
+    ],
+)
+def test_a_verb_that_means_the_same_may_stand(title: str, text: str) -> None:
+    """A title told with its own verb, or with one of the same meaning, passes."""
+    assert claims.problems(text, [make.commit(1, title)]) == ()
+
+
+def own_titles() -> list[tuple[str, str]]:
+    """The titles of this repository's commits that begin with a verb: the verb, and the rest."""
+    root = Path(__file__).resolve().parents[2]
+    log = subprocess.run(
+        ["git", "-C", str(root), "log", "--no-merges", "--format=%s"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found = (line.partition(" ") for line in log.stdout.splitlines())
+    return [
+        (verb, rest) for verb, _, rest in found if verbs.is_verb(verb) and len(rest.split()) > 2
+    ]
+
+
+@pytest.mark.parametrize("other", ["Added", "Fixed", "Removed", "Changed", "Improved", "Replaced"])
+def test_no_real_title_passes_with_another_verb(other: str) -> None:
+    """Of the titles of this repository's history, none passes with a verb that means another thing."""
+    titles = own_titles()
+    assert titles
+    passed = [
+        text
+        for verb, rest in titles
+        if not verbs.same(other.casefold(), verb.casefold())
+        and not claims.problems(text := f"{other} {rest}.", [make.commit(1, f"{verb} {rest}")])
+    ]
+    assert passed == []

@@ -1,0 +1,91 @@
+"""What stands behind a verb belongs to it: another verb before the same words makes no sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from sparky.claims.lexicon import SYMPTOMS
+from sparky.claims.statement import Statement
+from sparky.claims.stems import stem
+from sparky.claims.verbs import (
+    ADVERBS,
+    BARE,
+    FINITE,
+    LETTING,
+    MENDED,
+    NOUNS,
+    SUBORDINATE,
+    is_verb,
+    same,
+)
+
+_ARTICLES = frozenset("a an the".split())
+_MARK = re.compile(r"[,;:(\u2014\u2013]\s|[.!?]\s|\s\(")
+_ALIKE = 3
+"""Words behind the verb from which a text counts as the title with another verb."""
+
+
+def swapped(said: Statement) -> Iterator[str]:
+    """The text is not a title with another verb put in its place."""
+    if not said.words:
+        return
+    verb, *rest = said.words
+    for one in said.evidence:
+        title = _verb_first(one.title_words)
+        if not title or not is_verb(title[0]) or _may(verb, rest, title):
+            continue
+        behind = _bare(title[1:])
+        if not behind or _bare(rest)[:_ALIKE] != behind[:_ALIKE]:
+            continue
+        wrong = not SYMPTOMS.isdisjoint(behind[:2])
+        if stem(verb) == stem("fix") and stem(title[0]) in MENDED and wrong:
+            continue
+        yield f"puts {verb} where the title says {title[0]}"
+
+
+def _may(verb: str, rest: Sequence[str], title: Sequence[str]) -> bool:
+    """Whether a verb may stand where a title has another one."""
+    if not same(verb, title[0]):
+        return False
+    turned = stem(title[0]) in LETTING and stem(verb) not in LETTING
+    return not turned or rest.count("to") > title.count("to")
+
+
+def things(said: Statement) -> Iterator[str]:
+    """Behind a verb that takes a thing stands no sentence and no order: `Fixed it does not start`."""
+    verb, *words = _first_part(said)
+    if verb.casefold() not in NOUNS:
+        return
+    behind = [*words]
+    while behind and behind[0] in ADVERBS:
+        behind.pop(0)
+    if words[:2] == ["no", "longer"] or (behind != words and behind and behind[0] in BARE):
+        yield f"puts {verb} before an order"
+        return
+    for index, word in enumerate(words):
+        if word in SUBORDINATE:
+            return
+        if word in FINITE and index:
+            yield f"puts {verb} before a sentence"
+            return
+
+
+def _first_part(said: Statement) -> list[str]:
+    """Words up to the first mark between words; a name is an empty one."""
+    first = _MARK.split(said.text, maxsplit=1)[0]
+    tokens = Statement(first, ()).tokens
+    words = ["" if token.name or token.number else token.text.casefold() for token in tokens]
+    return [tokens[0].text, *words[1:]] if tokens else [""]
+
+
+def _verb_first(words: Sequence[str]) -> Sequence[str]:
+    """A title from its verb on."""
+    start = 0
+    while start < len(words) and words[start] in ADVERBS:
+        start += 1
+    return words[start:]
+
+
+def _bare(words: Sequence[str]) -> list[str]:
+    return [stem(word) for word in words if word not in _ARTICLES]
