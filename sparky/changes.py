@@ -70,6 +70,7 @@ def _security(seen: _Seen) -> Verdict | None:
     if Change.SECURITY in said:
         return Change.SECURITY, "label or prefix for security"
     found = vocabulary.SECURITY.search(seen.text)
+    found = found or vocabulary.PRIVATE_FORK.match(seen.activity.title)
     harmless = seen.only(Sort.DOCUMENTATION, Sort.CHANGELOG, Sort.TESTS, Sort.BUILD)
     return _says(Change.SECURITY, found) if found and not harmless else None
 

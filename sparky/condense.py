@@ -95,10 +95,15 @@ def _told(nodes: Sequence[_Node], activities: Mapping[str, Activity], say: Say) 
         text=f"{head}: {_inner(core)}",
         section=Section.OTHER if mixed else union.section,
         cites=union.cites,
-        origin=Origin.ENGINE if said else Origin.RULE,
+        origin=Origin.ENGINE if said or _engines(nodes[:NAMED]) else Origin.RULE,
         significance=union.significance,
     )
     return _Node(point, core)
+
+
+def _engines(nodes: Sequence[_Node]) -> bool:
+    """Whether a line that quotes them holds words of an engine."""
+    return any(node.point.origin is Origin.ENGINE for node in nodes)
 
 
 def _quoted(nodes: Sequence[_Node]) -> str:

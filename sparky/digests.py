@@ -19,6 +19,7 @@ from sparky.model import (
     Point,
     Provenance,
     Repo,
+    Role,
     Section,
     Stats,
     Status,
@@ -181,7 +182,7 @@ def _headline(
     """
     if not known:
         return "No activity in this window.", ()
-    facts = _facts(stats)
+    facts = _facts(stats, sum(map(_automatic, known.values())))
     if not told:
         return f"{facts}; nothing that needs telling.", ()
     releases = [point for point in told if point.section is Section.RELEASES]
@@ -204,12 +205,21 @@ def _cited(points: Iterable[Point], known: Mapping[str, Activity]) -> list[Activ
     return [known[key] for key in dict.fromkeys(key for point in points for key in point.cites)]
 
 
-def _facts(stats: Stats) -> str:
-    """What happened, counted: `12 commits and 1 release by 3 people`."""
+_AUTHORS = (Role.AUTHOR, Role.CO_AUTHOR)
+
+
+def _automatic(activity: Activity) -> bool:
+    """Whether it is a commit that machines alone wrote."""
+    wrote = [credit.person.bot for credit in activity.credits if credit.role in _AUTHORS]
+    return activity.kind is Kind.COMMIT and bool(wrote) and all(wrote)
+
+
+def _facts(stats: Stats, automatic: int) -> str:
+    """What happened, counted: `12 commits and 1 release by 3 people, and 2 commits by bots`."""
     told = [
-        f"{number:,} {noun if number == 1 else f'{noun}s'}"
+        _counted(number, noun)
         for number, noun in (
-            (stats.commits, "commit"),
+            (stats.commits - automatic, "commit"),
             (stats.pull_requests, "pull request"),
             (stats.issues, "issue"),
             (stats.releases, "release"),
@@ -218,7 +228,13 @@ def _facts(stats: Stats) -> str:
     ]
     listed = " and ".join(filter(None, (", ".join(told[:-1]), *told[-1:])))
     people = "1 person" if stats.authors == 1 else f"{stats.authors:,} people"
-    return f"{listed or 'Some activity'}{f' by {people}' if stats.authors else ''}"
+    by_people = f"{listed} by {people}" if listed and stats.authors else listed
+    by_bots = f"{_counted(automatic, 'commit')} by bots" if automatic else ""
+    return ", and ".join(filter(None, (by_people, by_bots))) or "Some activity"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun if number == 1 else f'{noun}s'}"
 
 
 def _ledger(

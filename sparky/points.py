@@ -14,6 +14,10 @@ LONGEST = 160
 LARGE = 100
 """Lines from which a change is told even if nobody said what it is."""
 
+NAMED = 3
+"""Files that a change is told by, where nobody said what it is."""
+
+PRIVATE = "Merged from a private fork, as GitHub makes them for security advisories"
 MERGE = "merge commit; what it merged is told by itself"
 SILENT = "its message says nothing, and it is small"
 
@@ -53,7 +57,7 @@ def section(traits: Sequence[Traits]) -> Section:
 
 _MERGED = re.compile(
     r"Merged? (?:pull request|branch|remote-tracking branch|tag|in|PR)\b|Merge [\w/.-]+ into "
-    r"|Merge commit from fork$"
+    rf"|{vocabulary.PRIVATE_FORK.pattern}"
 )
 """A title that a machine wrote; what people wrote stands below it."""
 
@@ -121,7 +125,13 @@ def size(activity: Activity) -> str:
     where = paths.directory([file.path for file in activity.files])
     named = f" in {where}" if where else ""
     files = "1 file" if total == 1 else f"{total} files"
-    return f"Changed {files}{named} (+{activity.additions} -{activity.deletions})"
+    lines = f"(+{activity.additions} -{activity.deletions})"
+    if not vocabulary.PRIVATE_FORK.match(activity.title):
+        return f"Changed {files}{named} {lines}"
+    heaviest = sorted(activity.files, key=lambda file: (-paths.lines(file), file.path))[:NAMED]
+    listed = ", ".join(plain.line(file.path, most=120) for file in heaviest)
+    listed += f" and {total - NAMED} more" if listed and total > NAMED else ""
+    return f"{PRIVATE}: changed {listed or files} {lines}"
 
 
 def spent(answer: Answer) -> Usage:

@@ -70,6 +70,9 @@ LABELS: dict[str, Change] = _table(
 LABEL_PREFIX = _any(r"^(?:type|kind|category|area|changelog|impact|t|c)\s*[:/-]+\s*")
 BREAKING_LABELS = frozenset("breaking breaking-change breaking-changes semver-major".split())
 
+PRIVATE_FORK = re.compile(r"Merge commit from fork$")
+"""What GitHub calls a change that it merges from the private fork of a security advisory."""
+
 SECURITY = _any(
     r"\bCVE-\d{4}-\d+|\bGHSA(?:-\w{4}){3}\b",
     r"\bvulnerabilit(?:y|ies)\b|\bvulnerable\b|\bexploit",

@@ -145,6 +145,25 @@ def test_headline_tells_the_release_and_what_mattered() -> None:
     assert digest.headline_cites == (tag.key, GAUGE.key)
 
 
+def test_headline_counts_bots_apart() -> None:
+    """What machines committed is not told as the people's."""
+    robot = make.credit(make.person("dependabot[bot]", bot=True))
+    bumps = [make.commit(n, f"Tidy {n}", credits=(robot,)) for n in (3, 4)]
+    digest = compose([*PAIR, *bumps], POINTS, ask=Voice("no"))
+    assert digest.headline.startswith("2 commits by 1 person, and 2 commits by bots; most of all:")
+    alone = compose(bumps, [said("Tidied 3.", bumps[0])], ask=Voice("no"))
+    assert alone.headline.startswith("2 commits by bots; most of all:")
+
+
+def test_line_that_quotes_no_engine_is_a_rules() -> None:
+    """Titles and facts told together by code are no words of an engine."""
+    activities, points = many(10)
+    own = [replace(point, origin=Origin.EXTRACTIVE) for point in points]
+    digest = compose(activities, own, most=4, ask=Voice("no"))
+    assert Origin.RULE in {p.origin for p in digest.points if len(p.cites) > 1}
+    assert Origin.ENGINE not in {p.origin for p in digest.points}
+
+
 def test_headline_cites_only_what_it_speaks_of() -> None:
     """Of what the first points cite, the headline cites what it tells."""
     again = make.commit(3, "Mend the mast")
@@ -295,7 +314,7 @@ def test_many_points_become_few_and_keep_the_first() -> None:
     assert together
     for point in together:
         assert point.text.startswith(f"{len(point.cites)} changes in src/part")
-        assert point.origin is Origin.RULE
+        assert point.origin is Origin.ENGINE  # what it quotes is the engine's
     accounted(digest, activities)
 
 
@@ -317,7 +336,7 @@ def test_points_told_together_by_the_engine_hold() -> None:
     assert [(p.text, p.origin) for p in lied.points] == [
         (
             "3 changes in src/tank: fixed the blue valve; Fixed the green valve; Fixed the red valve",
-            Origin.RULE,
+            Origin.ENGINE,
         )
     ]
     accounted(lied, activities)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparky import claims, points, summaries
+from sparky import activity, claims, points, summaries
 from sparky.errors import BadAnswer, EngineError, SparkyError, Transient
 from sparky.model import Activity, Change, Item, Origin, Section, Summary, Traits
 from sparky.ports import Answer, Engine, Prompt
@@ -241,7 +241,19 @@ def test_nothing_is_asked_of_who_said_nothing() -> None:
     made = summarize([make.commit(1, "wip"), make.commit(2, "Merge commit from fork")], ask)
     assert ask.prompts == []
     assert len(made.omitted) == 1
-    assert [p.text for p in made.points] == ["Changed 1 file in src (+3 -1)"]
+    assert len(made.points) == 1
+
+
+def test_merge_from_a_private_fork_names_its_files() -> None:
+    """GitHub gives what it merges for a security advisory no title: its files say where to look."""
+    files = tuple(make.file_change(f"src/{name}.py", n, 0) for n, name in enumerate("abcd", 1))
+    merged = make.commit(1, "Merge commit from fork", files=files, additions=10, deletions=0)
+    (point,) = summarize([merged], Script()).points
+    assert point.text == (
+        "Merged from a private fork, as GitHub makes them for security advisories:"
+        " changed src/d.py, src/c.py, src/b.py and 1 more (+10 -0)"
+    )
+    assert activity.traits(merged).change is Change.SECURITY
 
 
 def test_only_the_most_significant_are_asked_again() -> None:
