@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sparky.cli import output
+from sparky.cli.telling import tell
 from sparky.errors import UsageError
-from sparky.findings import Finding, Health, failed
+from sparky.findings import Finding, failed
 
 if TYPE_CHECKING:
     from sparky.services.progress import Progress
-
-STYLES = {Health.OK: "green", Health.WARN: "yellow", Health.FAIL: "bold red"}
 
 
 def doctor(
@@ -30,30 +29,8 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> int:
     """Check each part of Sparky, say what is wrong and how to mend it."""
-    findings = []
     with output.Waiting() as waiting:
-        for finding in examine(waiting, engine=engine, start=not no_start):
-            findings.append(finding)
-            if not as_json:
-                waiting.stop()
-                _tell(finding)
-    well = all(finding.health is not Health.FAIL for finding in findings)
-    if as_json:
-        output.as_json(
-            {
-                "ok": well,
-                "findings": [
-                    {
-                        "part": finding.part,
-                        "health": finding.health.value,
-                        "what": finding.what,
-                        "remedy": finding.remedy,
-                    }
-                    for finding in findings
-                ],
-            }
-        )
-    return 0 if well else 1
+        return tell(examine(waiting, engine=engine, start=not no_start), waiting, as_json=as_json)
 
 
 def examine(waiting: output.Waiting, *, engine: bool, start: bool) -> Iterator[Finding]:
@@ -81,18 +58,4 @@ def examine(waiting: output.Waiting, *, engine: bool, start: bool) -> Iterator[F
 
     yield from reach.services(
         settings, start=start, engine=engine, on_event=waiting, on_progress=on_progress
-    )
-
-
-def _tell(finding: Finding) -> None:
-    from rich.text import Text
-
-    output.show(
-        Text.assemble(
-            (f"{finding.health.value:<4} ", STYLES[finding.health]),
-            (f"{finding.part}: ", "bold"),
-            output.harmless(finding.what),
-            (f"\n     {output.harmless(finding.remedy)}" if finding.remedy else "", "dim"),
-        ),
-        wrap=False,
     )

@@ -35,6 +35,7 @@ from sparky.cli import (
     running,
     runs,
     schedules,
+    stack,
     usage,
 )
 from sparky.errors import SparkyError, UsageError
@@ -77,6 +78,7 @@ app.add_typer(github.app, name="github")
 app.command("doctor")(doctor.doctor)
 app.command("usage")(usage.usage)
 app.add_typer(models.app, name="models")
+app.add_typer(stack.app, name="stack")
 app.add_typer(bench.app, name="bench")
 app.add_typer(cache.app, name="cache")
 app.add_typer(database.app, name="db")

@@ -1,0 +1,111 @@
+"""What `sparky stack preflight` looks at, in order: managers, images, each node."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from sparky.cli import output
+from sparky.errors import SparkyError
+from sparky.findings import Finding, fail, failed, ok, warn
+from sparky.stack import preflight, survey
+from sparky.stack.docker import Docker
+from sparky.stack.plan import Plan
+
+PORTS = (8355, 2233)
+"""Where the engine answers, and the ssh of its ranks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One examination; empty images are not tried."""
+
+    plan: Plan
+    memory: int
+    models: Path
+    image: str
+    engine_image: str
+    secrets: Sequence[str]
+    quick: bool
+    patience: float
+    host: str
+
+    def findings(self, waiting: output.Waiting) -> Iterator[Finding]:
+        """All of them, as soon as each is made."""
+        docker = Docker(self.host)
+        need = preflight.Need(
+            engines=self.plan.nodes,
+            mpi=self.plan.shape == "mpi",
+            secrets=self.secrets,
+            disk=self.plan.format.bytes,
+            memory=self.memory,
+        )
+        yield ok("plan", f"{self.plan.checkpoint} with TensorRT-LLM {self.plan.release}")
+        for text in self.plan.warnings:
+            yield warn("plan", text, "`sparky stack plan` tells the sum")
+        try:
+            waiting("asking the managers")
+            nodes = docker.nodes()
+            there = docker.listed("secret", by="{{.Name}}")
+        except SparkyError as error:
+            yield failed("Swarm", error)
+            return
+        yield from preflight.judge_swarm(nodes, need, there)
+        if not any(map(preflight.is_engine, nodes)):
+            return
+        if self.engine_image:
+            waiting("starting the engine's image on each node")
+            yield from self._starts(docker)
+        if self.image:
+            waiting("looking at each node")
+            yield from self._looks(docker, need)
+        else:
+            yield warn(
+                "nodes",
+                "runtime, network, clock, disk and weights were not looked at",
+                "Give --image with Sparky's image, as the nodes know it",
+            )
+
+    def _starts(self, docker: Docker) -> Iterator[Finding]:
+        try:
+            errors = survey.starts(
+                docker, image=self.engine_image, patience=self.patience, name=_name()
+            )
+        except SparkyError as error:
+            yield failed("engine image", error)
+            return
+        for node, why in errors.items():
+            yield fail(f"{node}: engine image", why, f"docker pull {self.engine_image} there")
+        if not errors:
+            yield ok("engine image", f"{self.engine_image} starts on each node")
+
+    def _looks(self, docker: Docker, need: preflight.Need) -> Iterator[Finding]:
+        arguments = ["--models", str(self.models)]
+        arguments += ["--model", self.plan.checkpoint.rpartition("/")[2]]
+        for port in PORTS:
+            arguments += ["--port", str(port)]
+        if self.quick:
+            arguments.append("--quick")
+        asked = time.time()
+        try:
+            told, errors = survey.nodes(
+                docker,
+                image=self.image,
+                arguments=arguments,
+                patience=self.patience,
+                name=_name(),
+            )
+        except SparkyError as error:
+            yield failed("nodes", error)
+            return
+        for node, why in errors.items():
+            yield fail(f"{node}: Sparky's image", why, f"docker pull {self.image} there")
+        for seen in told:
+            yield from preflight.judge_node(seen, need, asked=asked, told=time.time())
+
+
+def _name() -> str:
+    return f"sparky-preflight-{uuid4().hex[:8]}"

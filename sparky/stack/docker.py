@@ -1,0 +1,61 @@
+"""Docker's own command, asked as a person would: effects, with typed errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sparky.errors import ServiceError
+
+SECONDS = 60.0
+"""A command that takes longer has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Docker:
+    """The `docker` program, speaking to one daemon."""
+
+    host: str = ""
+    """As `DOCKER_HOST`, such as `unix:///run/docker.sock`; empty: docker's own choice."""
+
+    def run(self, *arguments: str, stdin: str = "", seconds: float = SECONDS) -> str:
+        """What the command prints.
+
+        Raises:
+            ServiceError: there is no docker, it failed or it took too long.
+        """
+        told = f"docker {' '.join(arguments[:2])}"
+        command = ["docker", *(("--host", self.host) if self.host else ()), *arguments]
+        try:
+            done = subprocess.run(
+                command, input=stdin, capture_output=True, text=True, timeout=seconds, check=False
+            )
+        except FileNotFoundError:
+            raise ServiceError(
+                "there is no docker on this machine", remedy="Install Docker Engine 27 or newer"
+            ) from None
+        except subprocess.TimeoutExpired:
+            raise ServiceError(f"`{told}` did not end within {seconds:.0f} s") from None
+        if done.returncode:
+            raise ServiceError(f"`{told}` failed: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
+
+    def inspect(self, kind: str, names: Sequence[str]) -> list[dict[str, Any]]:
+        """What docker knows of some nodes, services or secrets."""
+        found: list[dict[str, Any]] = json.loads(self.run(kind, "inspect", *names)) if names else []
+        return found
+
+    def listed(self, kind: str, *, by: str = "{{.ID}}") -> list[str]:
+        """The ids, or another column, of all nodes, secrets, configs …."""
+        return self.run(kind, "ls", "--format", by).split()
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """All nodes of the Swarm.
+
+        Raises:
+            ServiceError: also if this is no manager.
+        """
+        return self.inspect("node", self.listed("node"))
