@@ -1,7 +1,7 @@
 # `make` alone lists what can be done here. Every command sets up .venv first, which is instant the second time.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean setup setup-dev
+.PHONY: help run test check bench lock wheelhouse images clean setup setup-dev
 
 # The repository to read: a path, a git URL or owner/name.
 REPO := $(CURDIR)
@@ -10,13 +10,26 @@ ARGS :=
 # The measurements to run.
 BENCH := ingest run
 
+# What images are made for, and of; empty takes the default of the Dockerfile.
+ARCH := $(if $(filter aarch64 arm64,$(shell uname -m)),arm64,amd64)
+VERSION := 0.1.0
+SPARKY_IMAGE := sparky:$(VERSION)
+TRTLLM_IMAGE := sparky-trtllm:$(VERSION)
+BASE :=
+TRTLLM_BASE :=
+
 BIN := .venv/bin
+WHEELHOUSE := build/wheelhouse/$(ARCH)
+# Each tag that a wheel for Debian 12 may have.
+MACHINE := $(if $(filter arm64,$(ARCH)),aarch64,x86_64)
+TAGS := manylinux1 manylinux2010 manylinux2014 $(addprefix manylinux_2_,5 12 17 24 26 27 28 31 34 35 36)
+PLATFORMS := $(foreach tag,$(TAGS),--platform $(tag)_$(MACHINE))
 CODE := $(wildcard sparky swarm)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --only-binary :all: --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url pyproject.toml --group build
 
 help: ## List these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: setup ## Print the digest of a repository: make run REPO=<path or URL> ARGS="--since 30d"
 run: export SOURCE := $(value REPO)
@@ -38,6 +51,19 @@ bench: setup-dev ## Measure speed: make bench BENCH=ingest
 lock: setup-dev ## Write the lock files from pyproject.toml; ARGS=--upgrade takes the newest versions
 	$(COMPILE) --output-file requirements.txt $(ARGS)
 	$(COMPILE) --output-file requirements-dev.txt --group dev --constraint requirements.txt $(ARGS)
+
+wheelhouse: setup-dev ## Fetch the packages that the image is built from: make wheelhouse ARCH=arm64
+	@mkdir -p $(WHEELHOUSE)
+	@rm -f $(WHEELHOUSE)/sparky-*.whl
+	$(BIN)/python -m pip download --quiet --no-deps --only-binary :all: --require-hashes --exists-action i \
+		--python-version 3.11 --implementation cp $(PLATFORMS) --requirement requirements.txt --dest $(WHEELHOUSE)
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(WHEELHOUSE) .
+
+images: wheelhouse ## Build the images; BASE=<image> and TRTLLM_BASE=<image> replace what they stand on
+	docker build --file swarm/Dockerfile --tag $(SPARKY_IMAGE) --build-arg TARGETARCH=$(ARCH) \
+		$(if $(BASE),--build-arg BASE=$(BASE)) .
+	docker build --file swarm/trtllm/Dockerfile --tag $(TRTLLM_IMAGE) \
+		$(if $(TRTLLM_BASE),--build-arg BASE=$(TRTLLM_BASE)) .
 
 clean: ## Remove .venv and the caches
 	rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

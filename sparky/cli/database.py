@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import Annotated
 
 import typer
 
 from sparky.cli import opening, output
-from sparky.errors import UsageError
+from sparky.errors import StoreError, Transient, UsageError
 
 app = typer.Typer(help="The schema of the database.", no_args_is_help=True)
 
@@ -44,6 +45,25 @@ def downgrade(
         after = schema.current(url)
     output.say(f"the database went from schema {before or 'none'} to {after or 'none'}")
     return 0
+
+
+@app.command()
+def wait(
+    seconds: Annotated[float, typer.Option(min=0, help="How long at most.")] = 600.0,
+) -> None:
+    """Wait until the database answers and has the schema that this version needs."""
+    from sparky.store import schema
+
+    end = time.monotonic() + seconds
+    with opening.database() as url, output.Waiting() as waiting:
+        while True:
+            try:
+                return schema.check(url)
+            except (StoreError, Transient) as error:
+                if time.monotonic() >= end:
+                    raise
+                waiting(str(error))
+            time.sleep(1)
 
 
 @app.command()

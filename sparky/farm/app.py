@@ -15,7 +15,7 @@ from kombu import Queue
 
 from sparky import settings as configuration
 from sparky.errors import UsageError
-from sparky.farm import logs, monitor
+from sparky.farm import alive, logs, monitor
 from sparky.store.tables import STAGES
 
 QUEUES = (*STAGES, "sweep", "tick", "prune")
@@ -100,6 +100,7 @@ def key_prefix(farm: str) -> str:
 def _set_up_logs(**_: Any) -> None:
     settings = configuration.load()
     logs.set_up(settings.log_level, settings.log_format)
+    alive.watch(settings.state_dir)
 
 
 def __getattr__(name: str) -> Celery:

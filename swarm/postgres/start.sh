@@ -1,0 +1,108 @@
+#!/bin/bash
+# Postgres, primary or standby. Both services run this; who is which is decided at each start:
+#
+#   the data here follow a primary            go on following
+#   the other one is primary now              set what is here aside, copy the other, follow it
+#   there are data here                       be the primary
+#   nothing is here, and this is `primary`    make a new database
+#   nothing is here, and this is `standby`    wait for the other, copy it, follow it
+#
+# So a primary that comes back after its standby was promoted does not speak beside it.
+set -euo pipefail
+umask 077
+: "${SPARKY_POSTGRES_ROLE:?primary or standby}" "${SPARKY_POSTGRES_PEER:?the name of the other one}"
+home=/var/lib/postgresql
+export PGDATA=$home/sparky PGPASSFILE=/tmp/pgpass
+secrets=${SPARKY_SECRETS:-/run/secrets}
+
+say() { printf 'postgres: %s\n' "$*" >&2; }
+secret() { tr -d '\n' <"$secrets/$1"; }
+literal() { secret "$1" | sed "s/'/''/g; s/^/'/; s/\$/'/"; }
+peer() { psql -XAtq "host=$SPARKY_POSTGRES_PEER user=replication dbname=postgres connect_timeout=3" -c "$1"; }
+peer_is_primary() { [ "$(peer 'SELECT NOT pg_is_in_recovery()' 2>/dev/null)" = t ]; }
+
+# libpq wants `:` and `\` escaped in its password file.
+printf '*:*:*:replication:%s\n' "$(secret replication_password | sed 's/[\\:]/\\&/g')" >"$PGPASSFILE"
+
+settings() {
+    cat >"$PGDATA/pg_hba.conf" <<'CONF'
+local all         all                         trust
+host  replication replication 0.0.0.0/0       scram-sha-256
+host  all         all         0.0.0.0/0       scram-sha-256
+host  all         all         127.0.0.1/32    scram-sha-256
+CONF
+    cat >"$PGDATA/sparky.conf" <<CONF
+listen_addresses = '*'
+unix_socket_directories = '/tmp'
+max_connections = $SPARKY_POSTGRES_CONNECTIONS
+shared_buffers = '$SPARKY_POSTGRES_BUFFERS'
+dynamic_shared_memory_type = mmap
+wal_level = replica
+wal_log_hints = on
+max_slot_wal_keep_size = '$SPARKY_POSTGRES_WAL_KEPT'
+hot_standby = on
+log_destination = stderr
+log_line_prefix = '%m [%p] %u@%d '
+CONF
+    grep -qsx "include = 'sparky.conf'" "$PGDATA/postgresql.conf" || echo "include = 'sparky.conf'" >>"$PGDATA/postgresql.conf"
+}
+
+# Runs SQL with no server running; makes passwords fit the secrets, which may have changed.
+single() { postgres --single -j -D "$PGDATA" "$1" >/dev/null; }
+passwords() {
+    single postgres <<SQL
+ALTER ROLE sparky LOGIN PASSWORD $(literal postgres_password);
+
+ALTER ROLE replication LOGIN REPLICATION PASSWORD $(literal replication_password);
+SQL
+}
+
+make() {
+    say "making a new database"
+    local data=$PGDATA
+    export PGDATA=$home/making
+    rm -rf "$PGDATA"
+    initdb --username=postgres --auth=scram-sha-256 --pwfile=<(head -c 32 /dev/urandom | base64) --encoding=UTF8 --locale=C.UTF-8 --no-instructions >/dev/null
+    settings
+    single postgres <<'SQL'
+CREATE ROLE sparky;
+
+CREATE ROLE replication;
+
+CREATE DATABASE sparky OWNER sparky;
+SQL
+    single sparky <<<'CREATE EXTENSION vector;'
+    # Complete, and only now in its place.
+    mv "$PGDATA" "$data"
+    export PGDATA=$data
+}
+
+follow() {
+    say "copying $SPARKY_POSTGRES_PEER"
+    until peer_is_primary; do sleep 1; done
+    peer "SELECT pg_create_physical_replication_slot('$SPARKY_POSTGRES_ROLE') WHERE NOT EXISTS (SELECT FROM pg_replication_slots WHERE slot_name = '$SPARKY_POSTGRES_ROLE')" >/dev/null
+    rm -rf "$home/copying"
+    pg_basebackup --dbname="host=$SPARKY_POSTGRES_PEER user=replication" --pgdata="$home/copying" \
+        --wal-method=stream --write-recovery-conf --slot="$SPARKY_POSTGRES_ROLE" --checkpoint=fast
+    mv "$home/copying" "$PGDATA"
+}
+
+if [ -e "$PGDATA/standby.signal" ]; then
+    say "following $SPARKY_POSTGRES_PEER"
+elif [ -e "$PGDATA/PG_VERSION" ] && peer_is_primary; then
+    say "$SPARKY_POSTGRES_PEER is the primary now; what is here is set aside in $home/aside"
+    rm -rf "$home/aside"
+    mv "$PGDATA" "$home/aside"
+    follow
+elif [ -e "$PGDATA/PG_VERSION" ]; then
+    say "primary"
+    settings
+    passwords
+elif [ "$SPARKY_POSTGRES_ROLE" = primary ] && ! peer_is_primary; then
+    make
+    passwords
+else
+    follow
+fi
+settings
+exec postgres
