@@ -4,7 +4,8 @@ It speaks vLLM's protocol over asyncio and does no work: a request's next event 
 are read one after another; answers are written side by side, at a rate that depends on how many
 there are, by the published figures of one machine. `scale` makes its time run faster.
 
-Run it as a program: `python -m tests.engines.batching N` prints the URLs of N engines as JSON.
+Run it as a program: `python -m tests.engines.batching N SLOTS SCALE MODEL` prints the URLs of N
+engines as JSON.
 """
 
 from __future__ import annotations
@@ -17,15 +18,17 @@ import sys
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tests.engines.speech import obedient
+from tests.engines.speech import obedient, told
 
 GPT_OSS_20B = ((1, 83.4), (8, 233.0), (32, 474.0))
 """Tokens/s of all answers together by how many there are: llama.cpp's page on one DGX Spark."""
 PREFILL = 4506.0
 """Prompt tokens/s, from the same page."""
+GPT_OSS_120B = ((1, 58.7), (8, 139.0), (32, 262.0))
+PREFILL_120B = 2444.0
 BYTES_A_TOKEN = 4
 """As the model counts its prompts."""
 
@@ -48,6 +51,13 @@ class Speed:
             return self.decode[place][1] * self.scale
         (below, low), (above, high) = self.decode[place - 1], self.decode[place]
         return (low + (high - low) * (active - below) / (above - below)) * self.scale
+
+
+PUBLISHED = {
+    "gpt-oss-20b": Speed(decode=GPT_OSS_20B, prefill=PREFILL),
+    "gpt-oss-120b": Speed(decode=GPT_OSS_120B, prefill=PREFILL_120B),
+}
+"""What is published of one DGX Spark, by model."""
 
 
 @dataclass(slots=True, eq=False)
@@ -77,9 +87,14 @@ class Batch:
         self._at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def held(self) -> int:
+        """Requests that it has now, those in the queue among them."""
+        return len(self._queue) + len(self._active) + bool(self._reading)
+
     def add(self, request: _Request) -> None:
         self._queue.append(request)
-        self.peak = max(self.peak, len(self._queue) + len(self._active) + bool(self._reading))
+        self.peak = max(self.peak, self.held)
         self._admit()
 
     def drop(self, request: _Request) -> None:
@@ -146,10 +161,11 @@ class Batch:
 class Batching:
     """One engine's address. Its troubles are switched by POST /trouble {"kind": …, "after": …}."""
 
-    model = "gpt-oss-20b"
-
-    def __init__(self, speed: Speed, context: int = 32768) -> None:
+    def __init__(self, speed: Speed, context: int = 32768, model: str = "gpt-oss-20b") -> None:
         self.batch = Batch(speed)
+        self.model = model
+        self.asked: list[Any] = []
+        """Every request, as it came."""
         self.context = context
         self.trouble = ""
         """`hang`: answers nothing. `corrupt`: writes nonsense. `reset`: breaks connections off."""
@@ -198,7 +214,9 @@ class Batching:
         if path == "/figures":
             batch = self.batch
             figures = {"written": batch.written, "read": batch.read, "answers": batch.answers}
-            return self._send(writer, figures | {"peak": batch.peak})
+            return self._send(writer, figures | {"peak": batch.peak, "held": batch.held})
+        if path == "/asked":
+            return self._send(writer, self.asked)
         if self.trouble == "reset":
             writer.transport.abort()
             return False
@@ -231,11 +249,13 @@ class Batching:
     ) -> bool:
         self._prompts += 1
         self._worsen()
+        self.asked.append(body)
         asked = "".join(message["content"] for message in body["messages"])
         shape = body.get("response_format") or {}
-        text = obedient((shape.get("json_schema") or {}).get("schema"), asked)
+        schema = (shape.get("json_schema") or {}).get("schema")
+        text = told(schema, asked) or obedient(schema, asked)
         prompt = len(asked.encode()) // BYTES_A_TOKEN + 1
-        length = _length(asked, body["max_tokens"])
+        length = _length(asked, text if schema else "", body["max_tokens"])
         if self.trouble == "corrupt":
             text = "\ufffd" * 12
         request = _Request(prompt, length)
@@ -287,15 +307,17 @@ def _event(writer: asyncio.StreamWriter, value: Any) -> None:
     writer.write(b"%x\r\n%s\r\n" % (len(data), data))
 
 
-def _length(asked: str, most: int) -> int:
-    """Tokens of the answer: by chance, and the same for the same prompt."""
+def _length(asked: str, text: str, most: int) -> int:
+    """Tokens of the answer, the same for the same prompt: its text and 50 to 250 of thought before
+    it, or 100 to 500 where there is no text to speak of."""
     lot = int.from_bytes(hashlib.sha256(asked.encode("utf-8", "replace")).digest()[:4], "big")
-    return min(100 + lot % 400, most)
+    written = 50 + lot % 200 + len(text.encode()) // BYTES_A_TOKEN if text else 100 + lot % 400
+    return min(written, most)
 
 
-async def _run(count: int, speed: Speed) -> None:
+async def _run(count: int, speed: Speed, model: str) -> None:
     """Serve until stdin closes."""
-    engines = [Batching(speed) for _ in range(count)]
+    engines = [Batching(speed, model=model) for _ in range(count)]
     servers = [await engine.serve() for engine in engines]
     urls = [f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}" for server in servers]
     sys.stdout.write(json.dumps(urls) + "\n")
@@ -304,5 +326,6 @@ async def _run(count: int, speed: Speed) -> None:
 
 
 if __name__ == "__main__":
-    _number, _slots, _scale = sys.argv[1:]
-    asyncio.run(_run(int(_number), Speed(slots=int(_slots), scale=float(_scale))))
+    _number, _slots, _scale, _model = sys.argv[1:]
+    _speed = replace(PUBLISHED[_model], slots=int(_slots), scale=float(_scale))
+    asyncio.run(_run(int(_number), _speed, _model))

@@ -16,9 +16,12 @@ ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
-def fleet(count: int, *, slots: int = 32, scale: float = 1.0) -> Iterator[list[str]]:
+def fleet(
+    count: int, *, slots: int = 32, scale: float = 1.0, model: str = "gpt-oss-20b"
+) -> Iterator[list[str]]:
     """The URLs of so many engines, for as long as the block runs."""
     words = [sys.executable, "-m", "tests.engines.batching", str(count), str(slots), str(scale)]
+    words.append(model)
     with subprocess.Popen(
         words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -40,3 +43,8 @@ def trouble(url: str, kind: str, **more: float) -> None:
 def figures(url: str) -> dict[str, Any]:
     """What an engine has done so far."""
     return dict(httpx.get(f"{url}/figures").raise_for_status().json())
+
+
+def asked(url: str) -> list[dict[str, Any]]:
+    """Every request that an engine was sent so far, as it came."""
+    return list(httpx.get(f"{url}/asked", timeout=60).raise_for_status().json())

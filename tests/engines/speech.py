@@ -34,3 +34,41 @@ def obedient(schema: Mapping[str, Any] | None, asked: str = "") -> str:
     if schema is not None:
         return json.dumps(minimal(schema))
     return "Paris." if "capital of France" in asked else SENTENCE
+
+
+_PAST = {
+    "Add": "Added", "Fix": "Fixed", "Drop": "Dropped", "Rework": "Reworked", "Retry": "Retried",
+    "Simplify": "Simplified", "Guard": "Guarded", "Document": "Documented", "Test": "Tested",
+    "Rename": "Renamed", "Split": "Split", "Cache": "Cached",
+}  # fmt: skip
+
+
+def told(schema: Mapping[str, Any] | None, asked: str) -> str | None:
+    """What a good engine answers Sparky: each subject, or the first points, in the past tense.
+
+    None where the schema asks for something else.
+    """
+    wanted = (schema or {}).get("properties", {})
+    if "prefixItems" in wanted.get("points", {}):
+        said = []
+        for entry in wanted["points"]["prefixItems"]:
+            known = {name: value.get("const") for name, value in entry["properties"].items()}
+            titles = [_past(title) for title in str(known["about"]).split(" / ")]
+            said.append({**known, "text": f"{_joined(titles)}."})
+        return json.dumps({"points": said})
+    if set(wanted) == {"text"}:
+        points = re.findall(r"^\[p\d+\]\n(.*)\.$", asked, re.MULTILINE)
+        own = points[3:] if len(points) > 3 else points  # the first three are the prompt's example
+        return json.dumps({"text": f"{_joined(own[:3])}."}) if own else None
+    return None
+
+
+def _past(title: str) -> str:
+    verb, _, rest = title.partition(" ")
+    return f"{_PAST.get(verb, verb)} {rest}"
+
+
+def _joined(parts: list[str]) -> str:
+    """`Added a, fixed b and dropped c`."""
+    low = [parts[0], *(part[:1].lower() + part[1:] for part in parts[1:])]
+    return " and ".join(filter(None, (", ".join(low[:-1]), low[-1])))
