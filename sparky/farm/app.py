@@ -16,11 +16,14 @@ from kombu import Queue
 from sparky import settings as configuration
 from sparky.errors import UsageError
 from sparky.farm import alive, logs, monitor
+from sparky.farm.steady import Every
 from sparky.store.tables import STAGES
 
 QUEUES = (*STAGES, "sweep", "tick", "prune")
 SWEEP_SECONDS = 15.0
 TICK_SECONDS = 15.0
+EXPIRES_SECONDS = 3600.0
+"""Nobody sweeps for yesterday. Long, as beat's clock may differ from the workers'."""
 
 
 def make(settings: configuration.Settings) -> Celery:
@@ -77,13 +80,13 @@ def _configuration(settings: configuration.Settings) -> dict[str, Any]:
         "beat_schedule": {
             "sweep": {
                 "task": "sparky.sweep",
-                "schedule": SWEEP_SECONDS,
-                "options": {"expires": SWEEP_SECONDS},
+                "schedule": Every(SWEEP_SECONDS),
+                "options": {"expires": EXPIRES_SECONDS},
             },
             "tick": {
                 "task": "sparky.tick",
-                "schedule": TICK_SECONDS,
-                "options": {"expires": TICK_SECONDS},
+                "schedule": Every(TICK_SECONDS),
+                "options": {"expires": EXPIRES_SECONDS},
             },
             "prune": {"task": "sparky.prune", "schedule": crontab(hour=3, minute=17)},
         },
