@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
+from sparky.facts import Facts
 from sparky.model import Activity, Kind, Repo, Role, Window
 
 BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -97,6 +98,7 @@ class Probe:
     """Changes whenever anything of the kind has; commits: the oid of the default branch."""
     gone: str = ""
     """Why it cannot be read any more, in words."""
+    facts: Facts | None = None
 
 
 class Mirror(Protocol):

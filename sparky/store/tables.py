@@ -27,6 +27,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from sparky.lifecycle import Turn
+
 ON_TIME = 5
 """The priority of what has none: 0 comes first, 9 last."""
 
@@ -358,6 +360,34 @@ forge_items = Table(
     CheckConstraint("starts_with(key, kind || ':')", name="key"),
     Index(None, "repository_id", "kind", "opened_at"),
     Index(None, "repository_id", "ended_at", postgresql_where=text("ended_at IS NOT NULL")),
+)
+
+# What a forge says of a repository as a whole; `missing` says why it cannot be read any more.
+forge_facts = Table(
+    "forge_facts",
+    metadata,
+    Column("repository_id", ForeignKey(repositories.c.id, ondelete="CASCADE"), primary_key=True),
+    Column("payload", JSONB),
+    _time("seen_at"),
+    Column("missing", Text),
+    _time("missing_since"),
+    CheckConstraint("(payload IS NULL) = (seen_at IS NULL)", name="seen"),
+    CheckConstraint("(missing IS NULL) = (missing_since IS NULL)", name="missing"),
+)
+
+repository_turns = Table(
+    "repository_turns",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("repository_id", ForeignKey(repositories.c.id, ondelete="CASCADE"), nullable=False),
+    _time("at", nullable=False),
+    Column("turn", Text, nullable=False),
+    Column("was", Text, nullable=False, server_default=text("''")),
+    Column("now", Text, nullable=False, server_default=text("''")),
+    _one_of("turn", tuple(Turn)),
+    Index(None, "repository_id", "at"),
+    # A former name leads to the repository.
+    Index("ix_repository_turns_was", "was", postgresql_where=text("was <> ''")),
 )
 
 forge_budgets = Table(
