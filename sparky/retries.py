@@ -13,10 +13,10 @@ from sparky.errors import Permanent, Throttled
 class Policy:
     """How often, and how patiently."""
 
-    attempts: int = 4
+    attempts: int = 6
     """Attempts in all before a step stops."""
     first: timedelta = timedelta(seconds=2)
-    """The pause after the first failure; doubled after each further one."""
+    """The pause after the first failure; three times as long after each further one."""
     longest: timedelta = timedelta(minutes=5)
 
 
@@ -52,7 +52,7 @@ def decide(error: BaseException, failures: int, *, policy: Policy, seed: str) ->
         return Wait(error.until)
     if isinstance(error, Permanent) or failures + 1 >= policy.attempts:
         return Stop()
-    pause = min(policy.first * 2**failures, policy.longest)
+    pause = min(policy.first * 3**failures, policy.longest)
     return Retry(pause * (0.5 + _fraction(f"{seed}:{failures}")))
 
 

@@ -27,10 +27,10 @@ def test_a_permanent_error_stops_at_once() -> None:
 
 @given(failures=st.integers(0, 2), seed=st.text())
 def test_a_passing_error_is_tried_again_after_a_bounded_pause(failures: int, seed: str) -> None:
-    """The pause doubles, with jitter of a half either way, and has an upper bound."""
+    """The pause triples, with jitter of a half either way, and has an upper bound."""
     decision = decide(Transient("reset"), failures, policy=POLICY, seed=seed)
     assert isinstance(decision, Retry)
-    pause = min(POLICY.first * 2**failures, POLICY.longest)
+    pause = min(POLICY.first * 3**failures, POLICY.longest)
     assert pause * 0.5 <= decision.delay < pause * 1.5
 
 
