@@ -1,0 +1,160 @@
+"""What a farm needs while it works: memory, processor time, broker, connections, engines at work."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import redis
+import sqlalchemy as sa
+
+from sparky.store.tables import STAGES
+from tests.engines.fleet import figures
+
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+SECONDS = 1.0
+
+CONNECTIONS = sa.text("""
+    SELECT count(*) AS all, count(*) FILTER (WHERE state = 'active') AS active,
+           count(*) FILTER (WHERE state LIKE 'idle in%') AS waiting
+    FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+""")
+TRANSACTIONS = sa.text(
+    "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
+)
+STEPS = sa.text("""
+    SELECT stage, state, count(*) FROM steps WHERE farm = :farm GROUP BY stage, state
+""")
+
+
+class Meter:
+    """A look each second, from the block's begin to its end.
+
+    Args:
+        groups: a name for people → the processes of that name; their descendants count too.
+        broker: for redis-py.
+    """
+
+    def __init__(
+        self,
+        groups: Mapping[str, Sequence[int]],
+        *,
+        database: sa.Engine,
+        broker: str,
+        farm: str,
+        engines: Sequence[str],
+    ) -> None:
+        self._groups = groups
+        self._database = database
+        self._client = redis.Redis.from_url(broker)
+        self._farm = farm
+        self._engines = engines
+        self._begin = time.monotonic()
+        self.looks: list[dict[str, Any]] = []
+        self.look()
+
+    def look(self) -> None:
+        at = time.monotonic() - self._begin
+        told = [figures(url) for url in self._engines]
+        with self._database.begin() as connection:
+            counted = connection.execute(CONNECTIONS).one()
+            transactions = int(connection.execute(TRANSACTIONS).scalar_one())
+            steps = connection.execute(STEPS, {"farm": self._farm}).all()
+        table = _processes()
+        mine = {name: _tree(table, pids) for name, pids in self._groups.items()}
+        prefix = f"sparky:{self._farm}:"
+        self.looks.append(
+            {
+                "at": round(at, 2),
+                "in_flight": sum(one["held"] for one in told),
+                "written": sum(one["written"] for one in told),
+                "steps": {f"{stage} {state}": count for stage, state, count in steps},
+                "rss_mb": {
+                    name: round(sum(table[pid][2] for pid in pids) / 1e6, 1)
+                    for name, pids in mine.items()
+                },
+                "cpu_s": {
+                    name: round(sum(table[pid][1] for pid in pids), 2)
+                    for name, pids in mine.items()
+                },
+                "connections": counted.all,
+                "active": counted.active,
+                "in_transaction": counted.waiting,
+                "transactions": transactions,
+                "broker_mb": round(int(self._client.info("memory")["used_memory"]) / 1e6, 2),
+                "messages": sum(int(self._client.llen(f"{prefix}{stage}")) for stage in STAGES)
+                + int(self._client.hlen(f"{prefix}unacked")),
+            }
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """The most of everything, and what it came to from the first look to the last."""
+        first, last = self.looks[0], self.looks[-1]
+
+        def most(name: str) -> Any:
+            return max(look[name] for look in self.looks)
+
+        return {
+            "memory_mb": {
+                name: [first["rss_mb"][name], max(look["rss_mb"][name] for look in self.looks)]
+                for name in first["rss_mb"]
+            },
+            "cpu_s": {
+                name: round(last["cpu_s"][name] - first["cpu_s"][name], 1) for name in last["cpu_s"]
+            },
+            "connections": most("connections"),
+            "active": most("active"),
+            "transactions": last["transactions"] - first["transactions"],
+            "broker_mb": [first["broker_mb"], most("broker_mb")],
+            "messages": most("messages"),
+            "in_flight": most("in_flight"),
+        }
+
+
+@contextmanager
+def metered(meter: Meter) -> Iterator[Meter]:
+    """Look each second while the block runs, and once at its end."""
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(SECONDS):
+            meter.look()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield meter
+    finally:
+        done.set()
+        watcher.join()
+        meter.look()
+
+
+def _processes() -> dict[int, tuple[int, float, int]]:
+    """Every process: its parent, the processor seconds it has spent, its resident bytes."""
+    found = {}
+    for place in Path("/proc").iterdir():
+        if not place.name.isdigit():
+            continue
+        try:
+            fields = (place / "stat").read_text().rpartition(")")[2].split()
+            resident = int((place / "statm").read_text().split()[1]) * PAGE
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        spent = (int(fields[11]) + int(fields[12])) / TICKS
+        found[int(place.name)] = (int(fields[1]), spent, resident)
+    return found
+
+
+def _tree(table: Mapping[int, tuple[int, float, int]], roots: Sequence[int]) -> list[int]:
+    """Those of the processes that are there, and all that they started."""
+    found = [pid for pid in roots if pid in table]
+    for pid in found:
+        found += [child for child, (parent, _, _) in table.items() if parent == pid]
+    return found
