@@ -20,14 +20,25 @@ _HIDDEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0") | frozenset(
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*\x07?)?")
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 
-_BRACKETS = r"INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_\w+|IMG|PREFIX|SUFFIX|MIDDLE"
+# The special tokens of model families, by their published tokenizer configurations; what stands
+# between bars (`<|im_start|>`, DeepSeek's wide ones, EXAONE's square ones) needs no list.
+_BRACKETS = (
+    r"/?INST|/?SYSTEM_PROMPT|/?AVAILABLE_TOOLS|/?TOOL_\w+|IMG\w*|PREFIX|SUFFIX|MIDDLE|ARGS|CALL_ID"
+    r"|/?THINK|(?:BEGIN_)?AUDIO|TRANSCRIBE|/?MODEL_SETTINGS|control_\d+|@BOS@|multimodal|[gs]?MASK"
+    r"|BOS|EOS|EOT|PAD|UNK|CLS|SEP|(?:start|end)_header_id|UNUSED_TOKEN_\d+"
+)
 _ANGLES = (
-    r"s|bos|eos|pad|unk|cls|sep|mask|think|system|user|assistant|(?:start|end)_of_\w+|tool_\w+"
-    r"|function_\w+|fim_\w+"
+    r"s|bos|eos|pad|unk|cls|sep|sop|eop|mask|2mass|think|system|user|assistant|answer"
+    r"|(?:start|end)_of_\w+|(?:bos|eos|eop|mask)_token|tool_?\w+|available_tools|function_\w+"
+    r"|arg_(?:key|value)|fim_\w+|extra_id_\d+|special_\d+|unused_?\d+|image_soft_token|repo_?name"
+    r"|file_sep|filename|gh_stars|issue_\w+|jupyter_\w+|empty_output|(?:seed|minimax):\w+"
 )
 _TOKEN = re.compile(
-    # `<|im_start|>` and its kin, also with DeepSeek's wide bar; Llama's and Mistral's brackets.
-    rf"<(?=[|\uff5c]|<?/?SYS>|/?(?:{_ANGLES})>)|(?<=[|\uff5c])(?=>)|\[(?=/?(?:{_BRACKETS})\])",
+    rf"[<\uff1c](?=[|\uff5c]|<?/?SYS>|/?(?:{_ANGLES})[>\uff1e])|(?<=[|\uff5c])(?=[>\uff1e\]])"
+    rf"|\[(?=\||(?:{_BRACKETS})\])"
+    # MiniMax's turns, Falcon's headings, the marks of OLMo, and the switches of reasoning.
+    r"|\](?=(?:~!?\w|!\w~)[\[\]])|\[(?=e~\[)|>(?=>[A-Z]{3,}<<)|\|(?=\|\|[A-Z_]+\|\|\|)"
+    r"|(?<!\S)/(?=(?:no_?)?think\b)",
     re.IGNORECASE,
 )
 

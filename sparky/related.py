@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sparky import claims, paths, points, vocabulary, words
-from sparky.model import Activity, Kind, Traits
+from sparky.model import Activity, Kind, Role, Traits
 from sparky.paths import Sort
 
 MOST = 4
@@ -28,6 +28,8 @@ class _Mark:
     files: frozenset[str]
     """Paths that it touches, change logs left out."""
     words: frozenset[str]
+    people: frozenset[str]
+    """Who wrote it. Nobody's message is told together with another's: either may be a lie."""
     traits: Traits
 
 
@@ -36,7 +38,7 @@ def groups(
 ) -> tuple[tuple[Activity, ...], ...]:
     """Each activity in exactly one group of at most `MOST`, in the order of the first of each.
 
-    Changes of one kind belong together if they are of one pull request, if their titles share half
+    Changes of one kind by the same people belong together if they are of one pull request, if their titles share half
     of their telling words, or if short titles have one area and one verb and touch the same files.
     """
     made: list[list[Activity]] = []
@@ -69,6 +71,7 @@ def _mark(activity: Activity, traits: Traits) -> _Mark:
             file.path for file in activity.files if paths.sort(file.path) is not Sort.CHANGELOG
         ),
         words=claims.telling(points.title(activity)),
+        people=frozenset(credit.person.key for credit in activity.credits if credit.role in _WROTE),
         traits=traits,
     )
 
@@ -76,7 +79,7 @@ def _mark(activity: Activity, traits: Traits) -> _Mark:
 def _alike(one: _Mark, other: _Mark) -> bool:
     if (one.traits.change, one.traits.breaking) != (other.traits.change, other.traits.breaking):
         return False
-    if not one.words or not other.words:
+    if not one.words or not other.words or one.people.isdisjoint(other.people):
         return False
     if one.request and one.request == other.request:
         return True
@@ -85,6 +88,9 @@ def _alike(one: _Mark, other: _Mark) -> bool:
         return True
     shared = len(one.words & other.words)
     return shared > 1 and shared >= ALIKE * len(one.words | other.words)
+
+
+_WROTE = (Role.AUTHOR, Role.CO_AUTHOR)
 
 
 def flat(groups: Iterable[Sequence[Activity]]) -> list[Activity]:

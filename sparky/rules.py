@@ -86,6 +86,8 @@ def _reverts(desk: _Desk) -> None:
         found = mentions.revert(activity.title, activity.body)
         if activity.key not in desk.left or found is None or not found.whole:
             continue
+        if activity.kind is Kind.PULL_REQUEST and activity.state != "merged":
+            continue  # so far it is a proposal
         targets = _targets(desk, activity, found)
         title = targets[0].title if targets else found.title
         if not title:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sparky import claims, points, prompts, related, replies, words
+from sparky import claims, plain, points, prompts, related, replies, words
 from sparky.errors import BadAnswer
 from sparky.model import Activity, Chunk, Item, Omission, Origin, Point, Summary, Traits, Usage
 from sparky.ports import Answer, Engine, Prompt
@@ -162,7 +162,8 @@ class _Desk:
             wrong = (*wrong, "does not speak of what it cites")
         if wrong:
             self.rejected.append(f"{_cut(reply.text)!r} {'; '.join(wrong)}")
-            return _cut("; ".join(wrong))
+            # It may quote the engine, and that the message: what is no data is cleaned like data.
+            return _cut(plain.line("; ".join(wrong)))
         origin = Origin.EXTRACTIVE if own else Origin.ENGINE
         self.points.append(points.make(text, spoken, self.traits, origin))
         return ""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from sparky.claims import acts, clauses, names, prose, wording
 from sparky.claims import evidence as ev
-from sparky.claims.lexicon import FREE, FUNCTION, act, supported
+from sparky.claims.lexicon import FREE, FUNCTION, NEGATIONS, act, supported
 from sparky.claims.statement import Statement, distinct
 from sparky.claims.stems import stem
 from sparky.model import Activity
@@ -119,11 +119,11 @@ def telling(text: str) -> frozenset[str]:
 
 
 def figures(text: str) -> frozenset[str]:
-    """Numbers, names and acts of a text: what two texts that say the same must share."""
+    """Numbers, names, acts and negations of a text: what two texts that say the same must share."""
     said = Statement(text, ())
     named = {ev.fold(token.text) for token in said.tokens if token.name or token.number}
     done = {name for word in said.plain if (name := act(stem(word)))}
-    return frozenset(named | done)
+    return frozenset(named | done | NEGATIONS.intersection(said.words))
 
 
 def covers(text: str, activity: Activity) -> bool:

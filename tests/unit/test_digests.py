@@ -155,6 +155,14 @@ def test_headline_counts_bots_apart() -> None:
     assert alone.headline.startswith("2 commits by bots; most of all:")
 
 
+def test_a_not_keeps_two_points_apart() -> None:
+    """Two texts that differ in a `never` do not say the same."""
+    known = [make.commit(n, "Close the red valve before the pump starts") for n in (1, 2)]
+    texts = ("Closed the red valve before the pump.", "Never closed the red valve before the pump.")
+    points = [said(text, one) for text, one in zip(texts, known, strict=True)]
+    assert {p.text for p in compose(known, points).points} == set(texts)
+
+
 def test_line_that_quotes_no_engine_is_a_rules() -> None:
     """Titles and facts told together by code are no words of an engine."""
     activities, points = many(10)

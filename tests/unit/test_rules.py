@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -183,6 +184,16 @@ def test_a_change_and_its_revert_cancel_out() -> None:
     assert texts(found) == ["Made and reverted in this window: Add a gauge"]
     assert found.points[0].cites == (make.commit(1).key, make.commit(2).key)
     assert not found.rest
+
+
+@pytest.mark.parametrize("state", ["opened", "closed"])
+def test_a_revert_that_was_not_merged_takes_nothing_back(state: str) -> None:
+    """Anybody may propose a revert; the change is told as long as nobody has merged that."""
+    change = make.pull_request(12, "Add a fuel gauge")
+    proposed = make.pull_request(13, 'Revert "Add a fuel gauge"', state=state)
+    assert texts(ruled(change, proposed)) == []
+    merged = replace(proposed, state="merged")
+    assert texts(ruled(change, merged)) == ["Made and reverted in this window: Add a fuel gauge"]
 
 
 def test_a_revert_of_an_older_commit_is_news() -> None:
