@@ -29,6 +29,8 @@ class Item:
     opened_at: datetime
     ended_at: datetime | None = None
     """When it was merged or closed."""
+    updated_at: datetime | None = None
+    """When it last changed, where the forge tells."""
 
     def within(self, window: Window) -> Activity:
         """What of it lies in the window: its end, or else that it was opened.
@@ -52,6 +54,8 @@ class Gap:
     text: str
     newest: datetime
     """It was not updated after this; what happened in later windows is all there."""
+    met: datetime | None = None
+    """When it could not be read for the first time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,16 @@ class Mark:
     """`git` where commits come by git, with the reason after a colon."""
     gaps: tuple[Gap, ...] = ()
     resume: Resume | None = None
+    reading: int = 0
+    """Counts the readings of all there is; what the last one did not see leaves the mirror."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the mirror has at one moment: its marks, and what lies in a window."""
+
+    marks: Mapping[Kind, Mark]
+    counts: Mapping[Kind, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,23 +136,26 @@ class Mirror(Protocol):
         ...
 
     def put_probes(self, probes: Sequence[Probe]) -> None:
-        """Keep what was seen; a new name reaches the repository's row too."""
+        """Keep what was seen, and what has become of the repositories since the last look."""
         ...
 
-    def marks(self, repo_id: str) -> Mapping[Kind, Mark]: ...
+    def state(self, repo_id: str, window: Window) -> State:
+        """The marks, and how many of each kind were opened or ended in the window, at once."""
+        ...
 
     def keep(
         self, repo_id: str, mark: Mark, items: Sequence[Item] = (), drop: Window | None = None
     ) -> None:
-        """In one transaction: forget the kind's items in `drop`, keep these, move the mark."""
+        """In one transaction: keep these, move the mark, and forget the kind's items in `drop`
+        that the mark's reading has not seen."""
         ...
 
     def known(self, repo_id: str, keys: Collection[str]) -> frozenset[str]:
         """Which of the keys are kept."""
         ...
 
-    def counts(self, repo_id: str, window: Window) -> Mapping[Kind, int]:
-        """How many of each kind were opened or ended in the window."""
+    def updated(self, repo_id: str, kind: Kind, since: datetime) -> int:
+        """How many of the kind were last updated at `since` or later."""
         ...
 
     def items(self, repo_id: str, window: Window) -> Iterator[Item]:

@@ -7,26 +7,41 @@ changed; only those are asked about, from the marks on that an earlier visit lef
 from __future__ import annotations
 
 import heapq
+import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sparky import redact
-from sparky.errors import SourceError
-from sparky.forge import ALWAYS, Item, Mark, Mirror, Probe
+from sparky.errors import SourceError, Throttled
+from sparky.forge import ALWAYS, BEGINNING, Item, Mark, Mirror, State
 from sparky.model import Activity, Kind, Repo, Window
 from sparky.ports import Census, Clock, Source
 from sparky.source import githubparse
+from sparky.source.commitwalk import CommitWalk
 from sparky.source.githubparse import Node
 from sparky.source.githubwire import Wire
 from sparky.source.location import Remote, understand
 from sparky.source.pages import Page, first_seen, owner_of, turn
 from sparky.source.probing import Prober
-from sparky.source.walk import CommitWalk, Walk, walk
+from sparky.source.walk import Phase, Walk
+from sparky.source.walks import walk
 
 BY_GIT: Final = 5_000
 """From so many commits in a window on, git is cheaper than GraphQL's 73 commits a point."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What a census said of the mirror."""
+
+    repo_id: str
+    window: Window
+    way: str
+    """Of the commits; `git` with a reason, or empty."""
+    counts: Mapping[Kind, int]
 
 
 class GitHubSource:
@@ -53,8 +68,8 @@ class GitHubSource:
     ) -> None:
         self.wire = wire
         self._mirror = mirror
-        self._way = ("", "")
-        """The repository that was counted last, and how its commits come."""
+        self._here = threading.local()
+        """What each thread counted last."""
         self._prober = Prober(wire, mirror, clock)
         self._clock = clock
         self._host = host
@@ -94,28 +109,36 @@ class GitHubSource:
 
     def census(self, repo: Repo, window: Window) -> Census:
         """Bring what is missing of the window, and count it."""
-        marks = self._bring(repo, window)
-        expected = dict(self._mirror.counts(repo.id, window))
+        state = self._bring(repo, window)
+        expected = dict(state.counts)
         notes: list[str] = []
         gaps = [
-            gap.text for mark in marks.values() for gap in mark.gaps if gap.newest >= window.since
+            gap.text
+            for mark in state.marks.values()
+            for gap in mark.gaps
+            if gap.newest >= window.since
         ]
-        self._way = (repo.id, marks[Kind.COMMIT].way)
-        way, _, why = marks[Kind.COMMIT].way.partition(": ")
-        if way == "git":
+        commits = state.marks.get(Kind.COMMIT)
+        way = commits.way if commits else ""
+        self._here.counted = _Counted(repo.id, window, way, state.counts)
+        if way:
+            self._by_git(repo).refresh(self._as_git(repo))
             by_git = self._by_git(repo).census(self._as_git(repo), window)
             expected[Kind.COMMIT] = by_git.expected.get(Kind.COMMIT, 0)
-            notes += [f"Commits came by git, since {why}.", *by_git.notes]
+            if expected[Kind.COMMIT]:
+                why = way.removeprefix("git: ")
+                notes += [f"Commits came by git, since {why}.", *by_git.notes]
+            gaps += by_git.gaps
         return Census(expected, tuple(notes), tuple(dict.fromkeys(gaps)))
 
     def activities(self, repo: Repo, window: Window) -> Iterator[Activity]:
-        """Stream what the mirror has of the window, newest first."""
-        kept = (item.within(window) for item in self._mirror.items(repo.id, window))
-        known, way = self._way
-        if known != repo.id:
-            mark = self._mirror.marks(repo.id).get(Kind.COMMIT)
-            way = mark.way if mark else ""
-        if not way:
+        """Stream what the mirror has of the window, newest first.
+
+        Raises Throttled when another worker has changed it since this one counted it.
+        """
+        counted = self._counted(repo, window)
+        kept = self._kept(repo, counted)
+        if not counted.way:
             yield from kept
             return
         source, place = self._by_git(repo), self._as_git(repo)
@@ -123,23 +146,50 @@ class GitHubSource:
         with closing(commits):
             yield from heapq.merge(kept, commits, key=lambda found: found.at, reverse=True)
 
+    def _counted(self, repo: Repo, window: Window) -> _Counted:
+        """The census of this window, which usually was just made here."""
+        last: _Counted | None = getattr(self._here, "counted", None)
+        if last is not None and (last.repo_id, last.window) == (repo.id, window):
+            return last
+        state = self._mirror.state(repo.id, window)
+        commits = state.marks.get(Kind.COMMIT)
+        return _Counted(repo.id, window, commits.way if commits else "", state.counts)
+
+    def _kept(self, repo: Repo, counted: _Counted) -> Iterator[Activity]:
+        """What the mirror has, as long as it is what was counted."""
+        if not any(counted.counts.values()):
+            return
+        found: Counter[Kind] = Counter()
+        for item in self._mirror.items(repo.id, counted.window):
+            found[item.activity.kind] += 1
+            yield item.within(counted.window)
+        if any(found[kind] != counted.counts[kind] for kind in Kind):
+            raise Throttled(
+                f"{repo.name} was changed by another worker while it was read", until=self._clock()
+            )
+
     # what is missing
 
-    def _bring(self, repo: Repo, window: Window) -> Mapping[Kind, Mark]:
-        """Ask for what the mirror lacks of the window; the marks as they are then."""
-        walks = self._walks(repo, window)
-        if any(one.phase for one in walks.values()):
-            with self._mirror.exclusive(repo):
-                # Another worker may just have brought it.
-                walks = self._walks(repo, window)
-                while any(one.phase for one in walks.values()):
-                    self._round(repo, walks, window)
-        return {kind: one.mark for kind, one in walks.items()}
+    def _bring(self, repo: Repo, window: Window) -> State:
+        """Ask for what the mirror lacks of the window; what it has then."""
+        state = self._mirror.state(repo.id, window)
+        walks = self._walks(repo, window, state)
+        if _is_whole(walks):
+            return state
+        with self._mirror.exclusive(repo):
+            # Another worker may just have brought it.
+            walks = self._walks(repo, window, self._mirror.state(repo.id, window))
+            commits = walks[Kind.COMMIT]
+            if isinstance(commits, CommitWalk) and commits.is_emptied:
+                taken = commits.empty()
+                self._mirror.keep(repo.id, taken.mark, drop=taken.drop)
+            while any(one.phase for one in walks.values()):
+                self._round(repo, walks, window)
+        return self._mirror.state(repo.id, window)
 
-    def _walks(self, repo: Repo, window: Window) -> Mapping[Kind, Walk]:
+    def _walks(self, repo: Repo, window: Window, state: State) -> Mapping[Kind, Walk]:
         """What is to be done for each kind."""
         probe = self._prober.probed(repo)
-        marks = self._mirror.marks(repo.id)
 
         def known(oids: Collection[str]) -> frozenset[str]:
             keys = self._mirror.known(repo.id, [f"commit:{oid}" for oid in oids])
@@ -147,21 +197,14 @@ class GitHubSource:
 
         walks: dict[Kind, Walk] = {}
         for kind in Kind:
-            mark, seen = marks.get(kind, Mark(kind=kind)), probe.seen.get(kind, "")
+            mark, seen = state.marks.get(kind, Mark(kind=kind)), probe.seen.get(kind, "")
             walks[kind] = walk(kind, mark, window, seen, now=self._clock(), known=known)
-        self._commits_way(repo, walks[Kind.COMMIT], probe)
+        way = walks[Kind.COMMIT].mark.way
+        unchanged = walks[Kind.COMMIT].mark.seen == probe.seen.get(Kind.COMMIT)
+        if way.startswith("git: GitHub") or (way and unchanged):
+            # Denied, or too many, before; git brings what is new by itself.
+            walks[Kind.COMMIT].phases.clear()
         return walks
-
-    def _commits_way(self, repo: Repo, commits: Walk, probe: Probe) -> None:
-        """What needs no page: an empty repository, or commits that come by git."""
-        if not probe.seen.get(Kind.COMMIT) and isinstance(commits, CommitWalk):
-            if commits.mark.seen or commits.mark.until:
-                taken = commits.empty()
-                self._mirror.keep(repo.id, taken.mark, drop=taken.drop)
-        elif commits.mark.way.startswith("git: GitHub"):
-            # Denied before; git brings what is new by itself.
-            commits.phases.clear()
-            self._by_git(repo).refresh(self._as_git(repo))
 
     def _round(self, repo: Repo, walks: Mapping[Kind, Walk], window: Window) -> None:
         """One request: a page of each kind that lacks something."""
@@ -169,7 +212,7 @@ class GitHubSource:
         for kind, reason in turned.lost.items():
             self._denied(repo, walks[kind], reason)
         for kind, page in turned.pages.items():
-            one = walks[kind]
+            one, phase = walks[kind], walks[kind].phase
             if isinstance(one, CommitWalk):
                 if page.total is not None and page.total >= BY_GIT and self._git:
                     self._use_git(
@@ -181,14 +224,28 @@ class GitHubSource:
             else:
                 taken = one.take(page.nodes, page.more, page.cursor)
             items = [_item(kind, node) for node in taken.nodes]
-            self._mirror.keep(repo.id, one.mark, items, taken.drop)
-            if isinstance(one, CommitWalk) and not one.phases and not one.is_whole:
-                self._check(repo, one, page, window)
+            if one.phases or one.is_whole or not self._countable(one, phase, page):
+                self._mirror.keep(repo.id, one.mark, items, taken.drop)
+                continue
+            # Nobody may rely on the new mark before what is kept has been counted.
+            self._mirror.keep(repo.id, replace(one.mark, seen=""), items, taken.drop)
+            if self._differs(repo, one, page, window):
+                one.again()
+            self._mirror.keep(repo.id, one.mark)
 
-    def _check(self, repo: Repo, commits: CommitWalk, page: Page, window: Window) -> None:
-        """History may have been written anew: as many as GitHub counts, or all once more."""
-        if page.total not in {None, self._mirror.counts(repo.id, window)[Kind.COMMIT]}:
-            commits.again()
+    def _countable(self, one: Walk, phase: Phase | None, page: Page) -> bool:
+        """Whether what GitHub counts must be what is kept; it is not where GitHub fails on some."""
+        if page.total is None or one.gaps:
+            return False
+        # Issues are counted from the mark on, which a walk into the depth moves.
+        return one.mark.kind is Kind.COMMIT or (phase is not None and phase.mode == "top")
+
+    def _differs(self, repo: Repo, one: Walk, page: Page, window: Window) -> bool:
+        """Whether GitHub counts others than there are: history was written anew, issues deleted."""
+        if one.mark.kind is Kind.COMMIT:
+            return page.total != self._mirror.state(repo.id, window).counts[Kind.COMMIT]
+        since = one.mark.since or BEGINNING
+        return (page.total or 0) < self._mirror.updated(repo.id, one.mark.kind, since)
 
     def _denied(self, repo: Repo, one: Walk, reason: str) -> None:
         """A kind that no credential may read, or that GitHub fails on."""
@@ -199,9 +256,8 @@ class GitHubSource:
         self._mirror.keep(repo.id, one.deny(f"No {name}s could be read: {reason}"))
 
     def _use_git(self, repo: Repo, one: CommitWalk, why: str) -> None:
-        self._by_git(repo).refresh(self._as_git(repo))
         one.phases.clear()
-        one.mark = replace(one.mark, since=None, until=None, way=f"git: {why}", resume=None)
+        one.mark = replace(one.empty().mark, seen=one.seen, way=f"git: {why}")
         self._mirror.keep(repo.id, one.mark, drop=ALWAYS)
 
     def _by_git(self, repo: Repo) -> Source:
@@ -211,6 +267,13 @@ class GitHubSource:
 
     def _as_git(self, repo: Repo) -> Repo:
         return replace(repo, source="git", location=self._clone_url(repo))
+
+
+def _is_whole(walks: Mapping[Kind, Walk]) -> bool:
+    """Whether the mirror has all that was asked for."""
+    commits = walks[Kind.COMMIT]
+    emptied = isinstance(commits, CommitWalk) and commits.is_emptied
+    return not emptied and not any(one.phase for one in walks.values())
 
 
 def _item(kind: Kind, node: Node) -> Item:

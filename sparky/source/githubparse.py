@@ -119,6 +119,7 @@ def _pull_request(node: Node) -> Item:
         ),
         opened,
         moment(ended) if ended else None,
+        moment(node["updatedAt"]),
     )
 
 
@@ -137,6 +138,7 @@ def _issue(node: Node) -> Item:
         ),
         opened,
         moment(closed) if closed else None,
+        moment(node["updatedAt"]),
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sparky.errors import SourceError, Transient
+from sparky.forge import BEGINNING
 from sparky.model import Kind, Repo, Window
 from sparky.source import queries
 from sparky.source.githubparse import Node
@@ -37,6 +38,7 @@ class Page:
     cursor: str | None
     head: str = ""
     total: int | None = None
+    """Commits: how many lie in the window; issues: how many were updated since the mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ def _borne(
         largest = queries.page_sizes(frozenset(phases))
         sizes = {kind: min(size, walks[kind].mark.page or 100) for kind, size in largest.items()}
         points = queries.points(queries.activity_requests(sizes, count=count))
-        asked = _variables(repo.id, phases, sizes, window)
+        asked = _variables(repo.id, walks, sizes, window)
         owner = owner_of(repo)
         try:
             said = first_seen(wire, "activity", asked, "node", owner=owner, points=points)
@@ -124,15 +126,17 @@ def _grow(one: Walk) -> None:
 
 
 def _variables(
-    repo_id: str, phases: Mapping[Kind, Phase], sizes: Mapping[Kind, int], window: Window
+    repo_id: str, walks: Walks, sizes: Mapping[Kind, int], window: Window
 ) -> dict[str, Any]:
-    values: dict[str, Any] = {"id": repo_id, "count": Kind.COMMIT in phases}
+    values: dict[str, Any] = {"id": repo_id, "count": Kind.COMMIT in sizes}
     for kind, field in FIELDS.items():
-        phase = phases.get(kind)
+        phase = walks[kind].phase
         values |= {field: phase is not None, f"{field}First": sizes.get(kind, 0)}
         if phase is not None and phase.cursor:
             values[f"{field}After"] = phase.cursor
-    if phase := phases.get(Kind.COMMIT):
+    if Kind.ISSUE in sizes:
+        values["issuesSince"] = (walks[Kind.ISSUE].mark.since or BEGINNING).isoformat()
+    if phase := walks[Kind.COMMIT].phase:
         values["commitsSince"] = phase.floor.isoformat()
         if phase.until is not None:
             values["commitsUntil"] = phase.until.isoformat()
@@ -153,6 +157,8 @@ def _split(said: Said, phases: Mapping[Kind, Phase], nested: Nested) -> Turned:
             target = (node.get("defaultBranchRef") or {}).get("target") or {}
             connection, head = target.get("history"), target.get("oid", "")
             total = (target.get("counted") or {}).get("totalCount")
+        elif kind is Kind.ISSUE:
+            total = (node.get("issuesCounted") or {}).get("totalCount")
         if connection is None:
             reasons = [e for e in said.errors if _kind_of(e) is kind]
             if kind is Kind.COMMIT and not reasons:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sparky.errors import SourceError
+from sparky.errors import SourceError, Throttled
 from sparky.forge import Mirror, Probe
 from sparky.model import Kind, Repo
 from sparky.ports import Clock
 from sparky.source import queries
 from sparky.source.githubparse import Node
-from sparky.source.githubwire import Wire
+from sparky.source.githubwire import Said, Wire
+from sparky.source.listing import facts, missing
 from sparky.source.pages import NAMES, owner_of
 
 FRESH: Final = timedelta(minutes=10)
@@ -26,13 +28,13 @@ class Prober:
         self._wire = wire
         self._mirror = mirror
         self._clock = clock
-        self._last: Probe | None = None
-        """A fetch asks twice in a row."""
+        self._here = threading.local()
+        """What each thread saw last: a fetch asks twice in a row."""
 
     def probed(self, repo: Repo) -> Probe:
         """What a fresh look says of the repository; SourceError when it is gone."""
         fresh = self._clock() - FRESH
-        last = self._last
+        last: Probe | None = getattr(self._here, "last", None)
         if last is None or last.repo_id != repo.id or last.at < fresh:
             last = self._mirror.probe(repo.id)
         probe = last
@@ -46,28 +48,50 @@ class Prober:
             probes = self._look([repo, *others], owner)
             self._mirror.put_probes(probes)
             probe = probes[0]
-        self._last = probe
+        self._here.last = probe
         if probe.gone:
             raise SourceError(
-                f"{repo.name} {probe.gone}", remedy="`sparky repos remove` forgets it"
+                f"{repo.name} {probe.gone}",
+                remedy=f"`sparky repos show {repo.name}` tells since when; "
+                "`sparky repos discover --prune` follows it no longer",
             )
         return probe
 
     def _look(self, repos: Sequence[Repo], owner: str) -> list[Probe]:
         """Ask as everybody who may see some of them, until all are found or nobody is left."""
-        now, tried = self._clock(), frozenset[str]()
-        ids, found = [repo.id for repo in repos], dict[str, Probe]()
-        while ids:
-            points = queries.points(2 * len(ids))
-            said = self._wire.ask("probe", {"ids": ids}, points=points, owner=owner, without=tried)
-            wrong = _by_node(said.errors)
-            for index, (repo_id, row) in enumerate(zip(ids, said.data["nodes"], strict=True)):
-                found[repo_id] = _probe(repo_id, row, wrong.get(index, ()), now)
+        now, keyring = self._clock(), self._wire.keyring
+        found: dict[str, Probe] = {}
+        left = [repo.id for repo in repos]
+        everybody = frozenset(who.id for who in keyring.everybody())
+        tried = frozenset[str]()
+        while left and not (tried and all(who.id in tried for who in keyring.for_owner(owner))):
+            said, probes = self._ask(left, owner, tried, now)
+            found |= probes
             tried |= {said.credential}
-            ids = [one for one in ids if found[one].gone]
-            if all(c.id in tried for c in self._wire.keyring.for_owner(owner)):
+            left = [one for one in left if found[one].gone]
+        # What has moved to another account is there for its installation.
+        for who in [one for one in keyring.everybody() if one.id not in tried]:
+            if not left:
                 break
+            try:
+                probes = self._ask(left, who.owner or owner, everybody - {who.id}, now)[1]
+            except (SourceError, Throttled):
+                continue  # it does not concern the owner's own credentials
+            found |= {key: one for key, one in probes.items() if not one.gone}
+            left = [one for one in left if found[one].gone]
         return [found[repo.id] for repo in repos]
+
+    def _ask(
+        self, ids: Sequence[str], owner: str, without: frozenset[str], now: datetime
+    ) -> tuple[Said, dict[str, Probe]]:
+        """One look at them as one credential."""
+        points = queries.points(2 * len(ids))
+        said = self._wire.ask("probe", {"ids": ids}, points=points, owner=owner, without=without)
+        wrong = _by_node(said.errors)
+        return said, {
+            repo_id: _probe(repo_id, row, wrong.get(index, ()), now)
+            for index, (repo_id, row) in enumerate(zip(ids, said.data["nodes"], strict=True))
+        }
 
 
 def _by_node(errors: Sequence[Mapping[str, Any]]) -> dict[int, list[Mapping[str, Any]]]:
@@ -84,14 +108,11 @@ def _probe(
 ) -> Probe:
     """What a row of a probe says; a field that is denied never looks unchanged."""
     if not row:
-        within = any(len(error["path"]) > 2 for error in errors)
-        if within or (errors and errors[0].get("type") not in {"NOT_FOUND", "FORBIDDEN"}):
+        lost = missing(errors)
+        if lost is None or any(len(error["path"]) > 2 for error in errors):
             # GitHub stumbled over it, or a part of it is denied: look at everything.
             return Probe(repo_id, now, seen={kind: f"? {now.isoformat()}" for kind in Kind})
-        why = "is not there any more, or no credential may read it"
-        if errors and errors[0].get("type") == "FORBIDDEN":
-            why = f"may not be read: {errors[0].get('message', '')}"
-        return Probe(repo_id, now, gone=why)
+        return Probe(repo_id, now, gone=lost.why)
     wrong = {str(error["path"][2]) for error in errors if len(error["path"]) > 2}
     head = ((row["defaultBranchRef"] or {}).get("target") or {}).get("oid", "")
     release = row["latestRelease"] or {}
@@ -112,7 +133,7 @@ def _probe(
     for field, kind in (*NAMES.items(), ("latestRelease", Kind.RELEASE)):
         if field in wrong:
             seen[kind] = f"? {now.isoformat()}"
-    return Probe(repo_id, now, row["nameWithOwner"], row["url"], seen)
+    return Probe(repo_id, now, row["nameWithOwner"], row["url"], seen, facts=facts(row))
 
 
 def _newest(connection: Node | None) -> str:

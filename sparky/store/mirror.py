@@ -11,11 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from sparky.errors import Throttled
-from sparky.forge import Item, Mark, Probe
+from sparky.forge import Item, Mark, Probe, State
 from sparky.model import Activity, Kind, Repo, Window
 from sparky.store import tables as t
 from sparky.store.codec import dump, load
 from sparky.store.connection import translated
+from sparky.store.sights import Sight, record
 
 _BUSY = timedelta(seconds=5)
 """How long a step waits when another brings the same repository up to date."""
@@ -34,6 +35,17 @@ _NEW = sa.text("""
     ON CONFLICT DO NOTHING
 """)
 
+# Marks and counts at one moment: what another worker moves meanwhile is in both or in neither.
+_STATE = sa.text("""
+    SELECT m.payload, (
+        SELECT count(*) FROM forge_items AS i
+        WHERE i.repository_id = m.repository_id AND i.kind = m.kind
+          AND (i.opened_at >= :since AND i.opened_at < :until
+               OR i.ended_at >= :since AND i.ended_at < :until)
+    ) AS inside
+    FROM forge_marks AS m WHERE m.repository_id = :id
+""")
+
 # Whoever else waits for a fetch and was not looked at lately; a claim lasts for a minute, so that
 # workers that probe at the same time choose different ones.
 _COMPANIONS = sa.text("""
@@ -44,7 +56,6 @@ _COMPANIONS = sa.text("""
           AND (CAST(:owner AS text) IS NULL OR lower(split_part(r.name, '/', 1)) = :owner)
           AND (p.probed_at IS NULL OR p.probed_at < :before)
           AND (p.claimed_until IS NULL OR p.claimed_until < now())
-          AND coalesce(p.payload ->> 'gone', '') = ''
           AND EXISTS (
               SELECT FROM jobs JOIN steps ON steps.job_id = jobs.id
               WHERE jobs.repository_id = p.repository_id AND steps.stage = 'fetch'
@@ -108,17 +119,16 @@ class PostgresMirror:
         return tuple(Repo(row.id, row.name, row.source, row.location, row.url) for row in rows)
 
     def put_probes(self, probes: Sequence[Probe]) -> None:
-        """Keep what was seen; a new name reaches the repository's row too."""
+        """Keep what was seen, and what has become of the repositories since the last look."""
         rows = [
             {"repository_id": p.repo_id, "payload": dump(p), "probed_at": p.at}
             for p in sorted(probes, key=lambda one: one.repo_id)
         ]
-        named = [
-            {"wanted": p.repo_id, "named": p.name, "page": p.url, "place": p.url}
-            for p in sorted(probes, key=lambda one: one.repo_id)
-            if p.name
+        sights = [
+            Sight(repo_id=p.repo_id, at=p.at, name=p.name, url=p.url, facts=p.facts, missing=p.gone)
+            for p in probes
         ]
-        wanted, r = insert(t.forge_probes), t.repositories.c
+        wanted = insert(t.forge_probes)
         with self._begin() as connection:
             connection.execute(
                 wanted.on_conflict_do_update(
@@ -131,17 +141,7 @@ class PostgresMirror:
                 ),
                 rows,
             )
-            if named:
-                connection.execute(
-                    sa.update(t.repositories)
-                    .where(r.id == sa.bindparam("wanted"), r.name != sa.bindparam("named"))
-                    .values(
-                        name=sa.bindparam("named"),
-                        url=sa.bindparam("page"),
-                        location=sa.bindparam("place"),
-                    ),
-                    named,
-                )
+            record(connection, sights)
 
     def meet(self, repos: Sequence[Repo]) -> None:
         """Let repositories be known, so that they may be probed with others."""
@@ -172,10 +172,23 @@ class PostgresMirror:
             found = [load(Mark, row.payload) for row in connection.execute(query)]
         return {mark.kind: mark for mark in found}
 
+    def state(self, repo_id: str, window: Window) -> State:
+        """The marks, and how many of each kind were opened or ended in the window, at once."""
+        values = {"id": repo_id, "since": window.since, "until": window.until}
+        counts = dict.fromkeys(Kind, 0)
+        marks: dict[Kind, Mark] = {}
+        with self._begin() as connection:
+            rows = connection.execute(_STATE, values).all()
+        for row in rows:
+            mark = load(Mark, row.payload)
+            marks[mark.kind], counts[mark.kind] = mark, row.inside
+        return State(marks, counts)
+
     def keep(
         self, repo_id: str, mark: Mark, items: Sequence[Item] = (), drop: Window | None = None
     ) -> None:
-        """In one transaction: forget the kind's items in `drop`, keep these, move the mark."""
+        """In one transaction: keep these, move the mark, and forget the kind's items in `drop`
+        that the mark's reading has not seen."""
         c = t.forge_items.c
         rows = {
             item.activity.key: {
@@ -184,20 +197,13 @@ class PostgresMirror:
                 "kind": mark.kind.value,
                 "opened_at": item.opened_at,
                 "ended_at": item.ended_at,
+                "updated_at": item.updated_at,
+                "reading": mark.reading,
                 "payload": dump(item.activity),
             }
             for item in items
         }
         with self._begin() as connection:
-            if drop is not None:
-                connection.execute(
-                    sa.delete(t.forge_items).where(
-                        c.repository_id == repo_id,
-                        c.kind == mark.kind.value,
-                        c.opened_at >= drop.since,
-                        c.opened_at < drop.until,
-                    )
-                )
             if rows:
                 wanted = insert(t.forge_items)
                 connection.execute(
@@ -205,10 +211,26 @@ class PostgresMirror:
                         index_elements=["repository_id", "key"],
                         set_={
                             name: wanted.excluded[name]
-                            for name in ("opened_at", "ended_at", "payload")
+                            for name in (
+                                "opened_at",
+                                "ended_at",
+                                "updated_at",
+                                "reading",
+                                "payload",
+                            )
                         },
                     ),
                     list(rows.values()),
+                )
+            if drop is not None:
+                connection.execute(
+                    sa.delete(t.forge_items).where(
+                        c.repository_id == repo_id,
+                        c.kind == mark.kind.value,
+                        c.opened_at >= drop.since,
+                        c.opened_at < drop.until,
+                        c.reading < mark.reading,
+                    )
                 )
             place: dict[str, Any] = {"repository_id": repo_id, "kind": mark.kind.value}
             values = {"since": mark.since, "until": mark.until, "payload": dump(mark)}
@@ -225,13 +247,14 @@ class PostgresMirror:
         with self._begin() as connection:
             return frozenset(connection.execute(query).scalars())
 
-    def counts(self, repo_id: str, window: Window) -> Mapping[Kind, int]:
-        """How many of each kind were opened or ended in the window."""
+    def updated(self, repo_id: str, kind: Kind, since: datetime) -> int:
+        """How many of the kind were last updated at `since` or later."""
         c = t.forge_items.c
-        query = sa.select(c.kind, sa.func.count()).where(*_inside(repo_id, window)).group_by(c.kind)
+        query = sa.select(sa.func.count()).where(
+            c.repository_id == repo_id, c.kind == kind.value, c.updated_at >= since
+        )
         with self._begin() as connection:
-            found = {Kind(row[0]): int(row[1]) for row in connection.execute(query)}
-        return {kind: found.get(kind, 0) for kind in Kind}
+            return int(connection.execute(query).scalar_one())
 
     def items(self, repo_id: str, window: Window) -> Iterator[Item]:
         """What was opened or ended in the window, newest first; streams."""

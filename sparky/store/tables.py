@@ -356,6 +356,8 @@ forge_items = Table(
     Column("kind", Text, nullable=False),
     _time("opened_at", nullable=False),
     _time("ended_at"),
+    _time("updated_at"),
+    _count("reading"),
     Column("payload", JSONB, nullable=False),
     CheckConstraint("starts_with(key, kind || ':')", name="key"),
     Index(None, "repository_id", "kind", "opened_at"),

@@ -16,6 +16,12 @@ from sparky.model import Kind
 PROBED = 74
 """Repositories in one probe: two connections each are 148 requests, which is still one point."""
 
+LISTED = 100
+"""Repositories in one page of a list, or in one query by id."""
+
+NAMED = 50
+"""Repositories in one query by name."""
+
 NESTED = {Kind.COMMIT: 2, Kind.PULL_REQUEST: 3, Kind.ISSUE: 1, Kind.RELEASE: 0}
 """Connections inside each item of a kind."""
 
@@ -36,14 +42,17 @@ def points(requests: int) -> int:
 
 def activity_requests(pages: dict[Kind, int], *, count: bool) -> int:
     """How many requests pages of these sizes make."""
-    return count + sum(1 + NESTED[kind] * size for kind, size in pages.items())
+    return (
+        count + (Kind.ISSUE in pages) + sum(1 + NESTED[kind] * size for kind, size in pages.items())
+    )
 
 
 def page_sizes(kinds: frozenset[Kind]) -> dict[Kind, int]:
     """The largest pages of these kinds that together cost one point."""
     sizes = {kind: 100 for kind in kinds if not NESTED[kind]}
     crowded = sorted(kinds - sizes.keys())
-    room = _ROOM - 1 - len(sizes)
+    # Commits and issues are counted as well as read.
+    room = _ROOM - len(kinds & {Kind.COMMIT, Kind.ISSUE}) - len(sizes)
     for left, kind in zip(range(len(crowded), 0, -1), crowded, strict=True):
         sizes[kind] = min(100, (room // left - 1) // NESTED[kind])
         room -= 1 + NESTED[kind] * sizes[kind]
