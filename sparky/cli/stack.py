@@ -122,23 +122,35 @@ def render(
 
 @app.command("hostfile")
 def hostfile(
-    create: Annotated[
-        bool, typer.Option("--create", help="Also make the Swarm config of it.")
-    ] = False,
+    into: Annotated[
+        Path | None, typer.Option("--into", help="Also write it there, with what to export.")
+    ] = None,
+    port: Annotated[int, typer.Option("--port", help="Of the engine.")] = 8355,
     host: Annotated[str, typer.Option("--docker", help="Another daemon, as DOCKER_HOST.")] = "",
 ) -> None:
     """Print where the ranks of a server over several nodes are, head first."""
     from sparky.stack import hostfile as hosts
+    from sparky.stack import rendering
     from sparky.stack.docker import Docker
 
-    docker = Docker(host)
-    text = hosts.text(hosts.ranks(docker.nodes()))
+    found = hosts.ranks(Docker(host).nodes())
+    text = hosts.text(found)
     output.write(text)
-    if create:
-        named = hosts.config_name(text)
-        if named not in docker.listed("config", by="{{.Name}}"):
-            docker.run("config", "create", named, "-", stdin=text)
-        output.say(f"export SPARKY_TRTLLM_HOSTFILE={named}")
+    if into:
+        into.mkdir(parents=True, exist_ok=True)
+        written, variables = into / "hostfile", into / "hostfile.env"
+        written.write_text(text, "ascii")
+        known = {
+            "SPARKY_TRTLLM_HOSTFILE": hosts.config_name(text),
+            "SPARKY_TRTLLM_HOSTFILE_FILE": str(written.resolve()),
+            "SPARKY_TRTLLM_RANKS": str(len(found)),
+            # The ranks are on the nodes' own network, where Swarm knows no names.
+            "SPARKY_GATEWAY_TARGET": f"{found[0].address}:{port}",
+            "SPARKY_GATEWAY_ENGINES": "1",
+        }
+        title = "where the ranks are, written by `sparky stack hostfile`"
+        variables.write_text(rendering.exports(known, title), "utf-8")
+        output.say(f"Next: . {variables}, before the stack is deployed")
 
 
 @app.command("preflight")
@@ -157,9 +169,9 @@ def preflight(
     engine_image: Annotated[
         str, typer.Option("--engine-image", help="The engine's image, which must start.")
     ] = "",
-    secrets: Annotated[
-        list[str] | None, typer.Option("--secret", help="That must be there; may be repeated.")
-    ] = None,
+    stack: Annotated[
+        Path, typer.Option("--stack", help="The stack's file, which names the secrets.")
+    ] = Path("stack.yml"),
     quick: Annotated[
         bool, typer.Option("--quick", help="Do not read the weights to compare their hashes.")
     ] = False,
@@ -177,7 +189,7 @@ def preflight(
         models=models,
         image=image,
         engine_image=engine_image,
-        secrets=tuple(secrets or ()),
+        stack=stack,
         quick=quick,
         patience=patience,
         host=host,

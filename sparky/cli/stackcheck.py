@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -28,7 +28,7 @@ class Check:
     models: Path
     image: str
     engine_image: str
-    secrets: Sequence[str]
+    stack: Path
     quick: bool
     patience: float
     host: str
@@ -36,23 +36,25 @@ class Check:
     def findings(self, waiting: output.Waiting) -> Iterator[Finding]:
         """All of them, as soon as each is made."""
         docker = Docker(self.host)
+        try:
+            yield from self._all(docker, waiting)
+        except SparkyError as error:
+            yield failed("Swarm", error)
+
+    def _all(self, docker: Docker, waiting: output.Waiting) -> Iterator[Finding]:
         need = preflight.Need(
             engines=self.plan.nodes,
             mpi=self.plan.shape == "mpi",
-            secrets=self.secrets,
+            secrets=docker.secrets_of(self.stack) if self.stack.exists() else (),
             disk=self.plan.format.bytes,
             memory=self.memory,
         )
         yield ok("plan", f"{self.plan.checkpoint} with TensorRT-LLM {self.plan.release}")
         for text in self.plan.warnings:
             yield warn("plan", text, "`sparky stack plan` tells the sum")
-        try:
-            waiting("asking the managers")
-            nodes = docker.nodes()
-            there = docker.listed("secret", by="{{.Name}}")
-        except SparkyError as error:
-            yield failed("Swarm", error)
-            return
+        waiting("asking the managers")
+        nodes = docker.nodes()
+        there = docker.listed("secret", by="{{.Name}}")
         yield from preflight.judge_swarm(nodes, need, there)
         if not any(map(preflight.is_engine, nodes)):
             return
@@ -70,13 +72,9 @@ class Check:
             )
 
     def _starts(self, docker: Docker) -> Iterator[Finding]:
-        try:
-            errors = survey.starts(
-                docker, image=self.engine_image, patience=self.patience, name=_name()
-            )
-        except SparkyError as error:
-            yield failed("engine image", error)
-            return
+        errors = survey.starts(
+            docker, image=self.engine_image, patience=self.patience, name=_name()
+        )
         for node, why in errors.items():
             yield fail(f"{node}: engine image", why, f"docker pull {self.engine_image} there")
         if not errors:
@@ -90,17 +88,9 @@ class Check:
         if self.quick:
             arguments.append("--quick")
         asked = time.time()
-        try:
-            told, errors = survey.nodes(
-                docker,
-                image=self.image,
-                arguments=arguments,
-                patience=self.patience,
-                name=_name(),
-            )
-        except SparkyError as error:
-            yield failed("nodes", error)
-            return
+        told, errors = survey.nodes(
+            docker, image=self.image, arguments=arguments, patience=self.patience, name=_name()
+        )
         for node, why in errors.items():
             yield fail(f"{node}: Sparky's image", why, f"docker pull {self.image} there")
         for seen in told:

@@ -6,7 +6,10 @@ import json
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from sparky.errors import ServiceError
 
@@ -51,6 +54,14 @@ class Docker:
     def listed(self, kind: str, *, by: str = "{{.ID}}") -> list[str]:
         """The ids, or another column, of all nodes, secrets, configs …."""
         return self.run(kind, "ls", "--format", by).split()
+
+    def secrets_of(self, stack: Path) -> tuple[str, ...]:
+        """The secrets that a stack's file takes for granted."""
+        document = yaml.safe_load(self.run("stack", "config", "--compose-file", str(stack)))
+        declared = document.get("secrets") or {}
+        return tuple(
+            str(entry.get("name", key)) for key, entry in declared.items() if entry.get("external")
+        )
 
     def nodes(self) -> list[dict[str, Any]]:
         """All nodes of the Swarm.

@@ -14,8 +14,6 @@ import yaml
 
 from sparky.stack.plan import Plan
 
-IMAGE = "nvcr.io/nvidia/tensorrt-llm/release"
-
 
 def engine_yaml(plan: Plan) -> str:
     """The file that `trtllm-serve --config` reads. It refuses keys that it does not know."""
@@ -60,15 +58,18 @@ def environment(plan: Plan, *, models: str = "/srv/models") -> dict[str, str]:
     """The variables of stack.yml that this plan sets; docs/deploy.md tells each."""
     name = plan.checkpoint.rpartition("/")[2]
     return {
-        "SPARKY_TRTLLM_IMAGE_BASE": f"{IMAGE}:{plan.release}",
+        "SPARKY_MODELS": models,
         "SPARKY_TRTLLM_CONFIG": config_name(engine_yaml(plan)),
         "SPARKY_TRTLLM_FLAGS": " ".join(serve_flags(plan)),
-        "SPARKY_TRTLLM_MODEL": f"{models}/{name}",
+        "SPARKY_TRTLLM_MODEL": f"/srv/models/{name}",
         "SPARKY_TRTLLM_REPLICAS": str(plan.servers if plan.shape == "replicas" else 0),
         "SPARKY_TRTLLM_RANKS": str(plan.nodes if plan.shape == "mpi" else 0),
-        "SPARKY_ENGINE_BATCH": str(plan.batch),
+        # One sequence of each engine is left to the gateway's own question.
+        "SPARKY_GATEWAY_MAXCONN": str(max(1, plan.batch - 1)),
+        "SPARKY_GATEWAY_ENGINES": str(plan.servers),
         "SPARKY_LLM_MODEL": name,
         "SPARKY_LLM_CONTEXT": str(plan.seq_tokens),
+        "SPARKY_LLM_IN_FLIGHT": str(plan.in_flight),
         "SPARKY_SUMMARIZE_THREADS": str(plan.in_flight),
     }
 

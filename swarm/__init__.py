@@ -1,0 +1,1 @@
+"""What the Swarm needs beside Sparky itself."""

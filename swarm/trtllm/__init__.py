@@ -1,0 +1,1 @@
+"""TensorRT-LLM on one node or over several."""

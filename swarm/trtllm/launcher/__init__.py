@@ -1,0 +1,1 @@
+"""Starts TensorRT-LLM on one node or over several."""

@@ -1,0 +1,46 @@
+"""Starts TensorRT-LLM in this container: `launch replica | rank | member COMMAND | sweep | healthy`.
+
+    replica   one server on this node alone
+    rank      one server over several nodes: this container holds one of its ranks
+    member    on each rank, beneath mpirun: choose the network, then become the command
+    sweep     stop what an earlier server left running in this container
+    healthy   whether this container does its part; for the health check
+
+Standard library alone: it runs with the Python of TensorRT-LLM's image.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from swarm.trtllm.launcher import commands
+from swarm.trtllm.launcher.config import Config, Wrong
+
+
+def main(arguments: list[str]) -> int:
+    """Do what the first argument says; exit code 2 for wrong settings."""
+    if arguments == ["sweep"]:  # asked for over ssh, which brings no settings along
+        commands.sweep()
+        return 0
+    try:
+        config = Config.read(os.environ)
+        match arguments:
+            case [] | ["replica"]:
+                commands.replica(config)
+            case ["rank"]:
+                return commands.rank(config)
+            case ["member", *command] if command:
+                commands.member(config, command)
+            case ["healthy"]:
+                return commands.healthy(config)
+            case _:
+                raise Wrong(f"{' '.join(arguments)} is no command of the launcher")
+    except Wrong as error:
+        commands.log(str(error))
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
