@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 import sqlalchemy as sa
-from sqlalchemy import exc
+from sqlalchemy import event, exc
 
 from sparky.errors import StoreError, Transient
+from sparky.settings import failpoints
 
 APPLICATION = "sparky"
 
 
-def connect(url: str, *, pool: int = 5) -> sa.Engine:
+def connect(url: str, *, pool: int = 10) -> sa.Engine:
     """An engine for `url` (`postgresql://…`, with or without `+psycopg`); connects lazily.
+
+    Args:
+        pool: connections at most. None beyond them is opened for a moment: that costs more than
+            the wait for one that is there.
 
     Raises StoreError when the URL is not one of a Postgres database.
     """
@@ -31,19 +38,76 @@ def connect(url: str, *, pool: int = 5) -> sa.Engine:
             f"the database URL names {parsed.get_backend_name()!r}, but Sparky needs Postgres",
             remedy="Set SPARKY_DATABASE_URL to postgresql://user:password@host/name",
         )
-    return sa.create_engine(
+    engine = sa.create_engine(
         parsed.set(drivername="postgresql+psycopg"),
         pool_size=pool,
-        max_overflow=pool,
-        pool_pre_ping=True,
+        max_overflow=0,
+        # The one used last, whose statements are prepared; the others may be recycled.
+        pool_use_lifo=True,
         pool_recycle=1800,
         connect_args={
             "application_name": APPLICATION,
             "connect_timeout": 10,
             "keepalives_idle": 30,
+            # A server that is gone without a word is noticed in the middle of a statement too.
+            "tcp_user_timeout": 60_000,
             "options": "-c timezone=UTC -c idle_in_transaction_session_timeout=60000",
         },
     )
+    event.listen(engine, "checkout", _refuse_closed)
+    return engine
+
+
+def _refuse_closed(connection: Any, record: Any, proxy: Any) -> None:
+    """Let the pool replace a connection that its server has closed, without asking the server.
+
+    A server that was stopped, or that ended the session, has said so: an idle connection from
+    which something can be read is of no use any more.
+    """
+    if connection.closed:
+        raise exc.DisconnectionError
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        raise exc.DisconnectionError
+
+
+@contextmanager
+def transaction(engine: sa.Engine, name: str = "") -> Iterator[sa.Connection]:
+    """All that the block does, or nothing of it.
+
+    Args:
+        name: what tests call it, who may have the process die right before its commit.
+
+    Raises: Transient, StoreError.
+    """
+    with translated(), engine.begin() as connection:
+        yield connection
+        if name:
+            failpoints.reach(f"{name}.before-commit")
+
+
+@contextmanager
+def statement(engine: sa.Engine, name: str = "") -> Iterator[sa.Connection]:
+    """A connection for one statement, which is a transaction of its own: one round trip, not three.
+
+    Where tests may kill this process before the commit of `name`, there is one to die before.
+
+    Raises: Transient, StoreError.
+    """
+    if name and failpoints.armed():
+        with transaction(engine, name) as connection:
+            yield connection
+        return
+    with translated(), engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        # SQLAlchemy's own way to say this asks the driver for more than this one switch.
+        driver.autocommit = True
+        try:
+            yield connection
+        finally:
+            if not driver.closed:
+                driver.autocommit = False
 
 
 @contextmanager

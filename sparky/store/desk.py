@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from sparky.settings import failpoints
-from sparky.store.connection import translated
+from sparky.store.connection import statement, transaction
 
 OPEN = ("waiting", "running")
 
@@ -44,10 +42,8 @@ class Desk:
         self.engine = engine
         self.farm = farm
 
-    @contextmanager
-    def _begin(self, name: str = "") -> Iterator[sa.Connection]:
-        """A transaction; with a name, tests can have the process die right before its commit."""
-        with translated(), self.engine.begin() as connection:
-            yield connection
-            if name:
-                failpoints.reach(f"{name}.before-commit")
+    def _begin(self, name: str = "") -> AbstractContextManager[sa.Connection]:
+        return transaction(self.engine, name)
+
+    def _once(self, name: str = "") -> AbstractContextManager[sa.Connection]:
+        return statement(self.engine, name)

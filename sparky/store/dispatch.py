@@ -7,7 +7,7 @@ whose messages are in the broker's queues, and rings again for the difference.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -22,7 +22,7 @@ SETTLING = timedelta(seconds=5)
 """A message that was sent less than this long ago may not have arrived yet."""
 
 # One statement: the oldest waiting steps of each stage, as many as there is room for.
-_WAKE = sa.text("""
+_WAKE = """
     UPDATE steps SET rung_at = now()
     WHERE id IN (
         SELECT chosen.id
@@ -42,10 +42,10 @@ _WAKE = sa.text("""
         ) AS chosen
     )
     AND NOT EXISTS (SELECT FROM paused WHERE paused.farm = :farm)
-    RETURNING id
-""")
+    RETURNING id, job_id, stage, position, order_at
+"""
 
-_LOST = sa.text("""
+_LOST = """
     UPDATE steps SET rung_at = now()
     WHERE id IN (
         SELECT id FROM steps
@@ -57,8 +57,24 @@ _LOST = sa.text("""
         FOR UPDATE SKIP LOCKED
     )
     AND NOT EXISTS (SELECT FROM paused WHERE paused.farm = :farm)
-    RETURNING id
-""")
+    RETURNING id, job_id, stage, position, order_at
+"""
+
+
+def _told(update: str) -> sa.TextClause:
+    """That update of steps, with what to send for them in the order in which they should be done."""
+    return sa.text(f"""
+        WITH rung AS ({update})
+        SELECT rung.id, rung.stage, rung.position, jobs.chunks, repositories.name
+        FROM rung
+        JOIN jobs ON jobs.id = rung.job_id
+        JOIN repositories ON repositories.id = jobs.repository_id
+        ORDER BY rung.order_at, rung.id
+    """)  # noqa: S608 (constants alone)
+
+
+_RING = _told(_WAKE)
+_RING_AGAIN = _told(_LOST)
 
 
 class Dispatch(Desk):
@@ -66,7 +82,7 @@ class Dispatch(Desk):
 
     def wake(self, *, most: int = MOST) -> tuple[Bell, ...]:
         """Steps of any stage to ring for now; up to `most` of each stage are rung for at a time."""
-        with self._begin() as connection:
+        with self._once() as connection:
             return wake(connection, self.farm, t.STAGES, most=most)
 
     def sweep(self, held: Collection[int], *, attempts: int, most: int = MOST) -> tuple[Bell, ...]:
@@ -104,16 +120,16 @@ class Dispatch(Desk):
                     worker=None,
                 )
             )
-            ids = connection.execute(
-                _LOST,
+            again = _bells(
+                connection,
+                _RING_AGAIN,
                 {
                     "farm": self.farm,
                     "stages": list(t.STAGES),
                     "settling": SETTLING,
                     "held": list(held),
                 },
-            ).scalars()
-            again = bells(connection, list(ids))
+            )
             return again + wake(connection, self.farm, t.STAGES, most=most)
 
     def dead(self, *, attempts: int) -> tuple[tuple[int, int], ...]:
@@ -154,27 +170,19 @@ class Dispatch(Desk):
 def wake(
     connection: sa.Connection, farm: str, stages: Sequence[str], *, most: int = MOST
 ) -> tuple[Bell, ...]:
-    """Inside a transaction: choose steps of these stages to ring for after its commit."""
-    ids = connection.execute(_WAKE, {"farm": farm, "stages": list(stages), "most": most}).scalars()
-    return bells(connection, list(ids))
+    """Choose steps of these stages to ring for after the commit: one statement."""
+    return _bells(connection, _RING, {"farm": farm, "stages": list(stages), "most": most})
 
 
-def bells(connection: sa.Connection, ids: Sequence[int]) -> tuple[Bell, ...]:
-    """What to send for these steps, in the order in which they should be done."""
-    if not ids:
-        return ()
-    s = t.steps.c
-    query = (
-        sa.select(s.id, s.stage, s.position, t.jobs.c.chunks, t.repositories.c.name)
-        .join(t.jobs, t.jobs.c.id == s.job_id)
-        .join(t.repositories, t.repositories.c.id == t.jobs.c.repository_id)
-        .where(s.id.in_(ids))
-        .order_by(s.order_at, s.id)
+def _bells(
+    connection: sa.Connection, update: sa.TextClause, given: Mapping[str, Any]
+) -> tuple[Bell, ...]:
+    return tuple(
+        Bell(row.id, row.stage, label(row.name, row.stage, row.position, row.chunks))
+        for row in connection.execute(update, given)
     )
-    return tuple(Bell(row.id, row.stage, _label(row)) for row in connection.execute(query))
 
 
-def _label(row: Any) -> str:
-    if row.stage == "summarize":
-        return f"{row.name} chunk {row.position + 1} of {row.chunks}"
-    return str(row.name)
+def label(repository: str, stage: str, position: int, chunks: int) -> str:
+    """What a person calls a step."""
+    return f"{repository} chunk {position + 1} of {chunks}" if stage == "summarize" else repository

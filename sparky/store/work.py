@@ -7,6 +7,7 @@ transaction. Postgres' clock decides about leases, so that workers' clocks do no
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -18,29 +19,145 @@ from sparky.ports import Claim
 from sparky.retries import Decision, Stop, Wait
 from sparky.store import tables as t
 from sparky.store.desk import OPEN, Bell, Desk, run_state
-from sparky.store.dispatch import wake
+from sparky.store.dispatch import MOST, label, wake
 
 _CLAIM = sa.text("""
-    UPDATE steps SET state = 'running', attempt = attempt + 1, worker = :worker,
-           lease_until = now() + :lease, started_at = now(), not_before = NULL
-    WHERE id = :id AND farm = :farm AND state = 'waiting'
-      AND (not_before IS NULL OR not_before <= now())
-      AND NOT EXISTS (SELECT FROM paused WHERE paused.farm = :farm)
-    RETURNING id, job_id, stage, key, attempt, failures, lease_until
+    WITH taken AS (
+        UPDATE steps SET state = 'running', attempt = attempt + 1, worker = :worker,
+               lease_until = now() + :lease, started_at = now(), not_before = NULL
+        WHERE id = :id AND farm = :farm AND state = 'waiting'
+          AND (not_before IS NULL OR not_before <= now())
+          AND NOT EXISTS (SELECT FROM paused WHERE paused.farm = :farm)
+        RETURNING id, job_id, stage, key, attempt, failures, lease_until
+    ), begun AS (
+        -- Only a job's first stage writes its row here: a claim that locked a step and then a job
+        -- would meet what ends a step, which locks them the other way round.
+        UPDATE jobs SET state = 'running' FROM taken
+        WHERE jobs.id = taken.job_id AND taken.stage = 'fetch' AND jobs.state = 'waiting'
+    )
+    SELECT taken.*, runs.id AS run_id, runs.since, runs.until, runs.options,
+           repo.id AS repo_id, repo.name, repo.source, repo.location, repo.url
+    FROM taken
+    JOIN jobs ON jobs.id = taken.job_id
+    JOIN runs ON runs.id = jobs.run_id
+    JOIN repositories AS repo ON repo.id = jobs.repository_id
 """)
 
+# Renews what can be renewed at once: who holds a step's row ends the step.
+_KEEP = sa.text("""
+    UPDATE steps SET lease_until = now() + :lease
+    WHERE id IN (
+        SELECT steps.id
+        FROM steps
+        JOIN unnest(CAST(:ids AS bigint[]), CAST(:attempts AS int[])) AS mine(id, attempt)
+          ON steps.id = mine.id AND steps.attempt = mine.attempt
+        WHERE steps.state = 'running'
+        FOR UPDATE OF steps SKIP LOCKED
+    )
+    RETURNING id
+""")
+
+# What ends a step begins so: the job's row is locked first, so that there is no deadlock; the step
+# ends if this attempt still holds it; and what may be rung for is counted. All of it, with what
+# follows, is one statement, so it counts whole or not at all and takes one round trip.
+_ENDED = """
+    WITH job AS (
+        SELECT jobs.id, jobs.run_id, runs.priority, repositories.name
+        FROM jobs
+        JOIN runs ON runs.id = jobs.run_id
+        JOIN repositories ON repositories.id = jobs.repository_id
+        WHERE jobs.id = :job
+        FOR UPDATE OF jobs
+    ), ended AS (
+        UPDATE steps
+        SET state = 'done', ended_at = now(), lease_until = NULL, worker = NULL, error = NULL,
+            result = :result
+        FROM job
+        WHERE steps.id = :id AND steps.attempt = :attempt AND steps.state = 'running'
+          AND steps.job_id = job.id
+        RETURNING steps.job_id
+    ), room AS (
+        SELECT wanted.stage,
+               :most - (
+                   SELECT count(*) FROM steps AS rung
+                   WHERE rung.farm = :farm AND rung.stage = wanted.stage
+                     AND rung.state = 'waiting' AND rung.rung_at IS NOT NULL
+               ) AS free,
+               EXISTS (
+                   SELECT FROM steps AS silent
+                   WHERE silent.farm = :farm AND silent.stage = wanted.stage
+                     AND silent.state = 'waiting' AND silent.rung_at IS NULL
+                     AND (silent.not_before IS NULL OR silent.not_before <= now())
+               ) AS silent
+        FROM unnest(CAST(:stages AS text[])) AS wanted(stage)
+        WHERE NOT EXISTS (SELECT FROM paused WHERE paused.farm = :farm)
+    )"""
+_COLUMNS = """
+            activities = coalesce(CAST(:activities AS int), jobs.activities),
+            chunks = coalesce(CAST(:chunks AS int), jobs.chunks),
+            census = coalesce(CAST(:census AS jsonb), jobs.census),
+            revision = coalesce(CAST(:revision AS int), jobs.revision),
+            provenance = coalesce(CAST(:provenance AS jsonb), jobs.provenance)"""
+_MORE = "coalesce((SELECT bool_or(silent AND free >= :worth) FROM room), false) AS more"
+
+# The fan-in: each summary that ends lowers its job's count, and the one that takes it to zero opens
+# the roll-up. Every other stage opens the next. A new step is rung for at once unless others wait.
 # Chunks of one job are two seconds apart in the order of work: the first chunk of a small
 # repository comes before the hundredth of a giant, which in turn waits for minutes, not for ever.
 # Each step of a run's priority counts as ten minutes of waiting.
-_ADD = sa.text("""
-    INSERT INTO steps (job_id, farm, stage, key, position, order_at)
-    SELECT :job, :farm, :stage, made.key, made.place - 1,
-           now() + (runs.priority - 5) * interval '10 minutes'
-                 + (made.place - 1) * interval '2 seconds'
-    FROM jobs JOIN runs ON runs.id = jobs.run_id,
-          unnest(CAST(:keys AS text[])) WITH ORDINALITY AS made(key, place)
-    WHERE jobs.id = :job
+_ADVANCE = sa.text(f"""{_ENDED}, counted AS (
+        UPDATE jobs
+        SET pending = CASE WHEN :stage = 'summarize' THEN jobs.pending - 1 ELSE :opened END,
+            stage = CASE WHEN :stage = 'summarize' AND jobs.pending > 1 THEN jobs.stage
+                         ELSE :following END,{_COLUMNS}
+        FROM ended
+        WHERE jobs.id = ended.job_id
+        RETURNING jobs.id, :stage <> 'summarize' OR jobs.pending = 0 AS opens
+    ), made AS (
+        INSERT INTO steps (job_id, farm, stage, key, position, order_at, rung_at)
+        SELECT job.id, :farm, :following, wanted.key, wanted.place - 1,
+               now() + (job.priority - 5) * interval '10 minutes'
+                     + (wanted.place - 1) * interval '2 seconds',
+               CASE WHEN NOT room.silent AND wanted.place <= room.free THEN now() END
+        FROM counted
+        JOIN job ON job.id = counted.id
+        CROSS JOIN unnest(CAST(:keys AS text[])) WITH ORDINALITY AS wanted(key, place)
+        LEFT JOIN room ON room.stage = :following
+        WHERE counted.opens
+        RETURNING id, position, rung_at
+    )
+    SELECT {_MORE}, job.name, made.id, made.position
+    FROM ended
+    JOIN job ON job.id = ended.job_id
+    LEFT JOIN made ON made.rung_at IS NOT NULL
+    ORDER BY made.position
+""")  # noqa: S608 (constants alone)
+
+# The last step of a job ends it; the run's count says whether that was the last of its jobs.
+_CLOSE = sa.text(f"""{_ENDED}, closed AS (
+        UPDATE jobs SET state = :outcome, error = NULL, finished_at = now(),{_COLUMNS}
+        FROM ended
+        WHERE jobs.id = ended.job_id AND jobs.state IN ('waiting', 'running')
+        RETURNING jobs.run_id
+    ), counted AS (
+        UPDATE runs SET pending = runs.pending - 1
+        FROM closed WHERE runs.id = closed.run_id
+        RETURNING runs.id, runs.pending
+    )
+    SELECT {_MORE}, counted.id AS run_id, counted.pending
+    FROM ended LEFT JOIN counted ON true
+""")  # noqa: S608 (constants alone)
+
+_ROLLUP = sa.text("""
+    INSERT INTO steps (job_id, farm, stage, order_at)
+    SELECT jobs.id, :farm, 'rollup', now() + (runs.priority - 5) * interval '10 minutes'
+    FROM jobs JOIN runs ON runs.id = jobs.run_id WHERE jobs.id = :job
 """)
+
+_JOB = ("activities", "chunks", "census", "revision", "provenance")
+"""Columns of a job that a step may set."""
+_WORTH = 20
+"""So many messages fit into the broker before waiting steps are chosen for it: few statements."""
 
 
 class Work(Desk):
@@ -48,55 +165,46 @@ class Work(Desk):
 
     def claim(self, step_id: int, *, worker: str, lease: float) -> Claim | None:
         """Take the step for `lease` seconds if it waits and is due, else None."""
-        with self._begin("claim") as connection:
-            row = connection.execute(
-                _CLAIM,
-                {
-                    "id": step_id,
-                    "farm": self.farm,
-                    "worker": worker,
-                    "lease": timedelta(seconds=lease),
-                },
-            ).first()
-            if row is None:
-                return None
-            if row.stage == "fetch":
-                # Only a job's first stage writes its row here: a claim that locked a step and
-                # then a job would meet `complete`, which locks them the other way round.
-                connection.execute(
-                    sa.update(t.jobs)
-                    .where(t.jobs.c.id == row.job_id, t.jobs.c.state == "waiting")
-                    .values(state="running")
-                )
-            about = connection.execute(
-                sa.select(t.runs, *[c.label(f"r_{c.name}") for c in t.repositories.c])
-                .join(t.jobs, t.jobs.c.run_id == t.runs.c.id)
-                .join(t.repositories, t.repositories.c.id == t.jobs.c.repository_id)
-                .where(t.jobs.c.id == row.job_id)
-            ).one()
+        given = {
+            "id": step_id,
+            "farm": self.farm,
+            "worker": worker,
+            "lease": timedelta(seconds=lease),
+        }
+        with self._once("claim") as connection:
+            row = connection.execute(_CLAIM, given).first()
+        if row is None:
+            return None
         return Claim(
             step_id=row.id,
             job_id=row.job_id,
-            run_id=about.id,
-            repo=Repo(about.r_id, about.r_name, about.r_source, about.r_location, about.r_url),
-            window=Window(about.since, about.until),
+            run_id=row.run_id,
+            repo=Repo(row.repo_id, row.name, row.source, row.location, row.url),
+            window=Window(row.since, row.until),
             stage=row.stage,
             key=row.key,
             attempt=row.attempt,
             failures=row.failures,
             lease_until=row.lease_until,
-            options=about.options,
+            options=row.options,
         )
 
     def heartbeat(self, claim: Claim, *, lease: float) -> bool:
-        """Keep the claim for `lease` more seconds; False when it is void."""
-        with self._begin() as connection:
-            kept = connection.execute(
-                sa.update(t.steps)
-                .where(*_mine(claim))
-                .values(lease_until=sa.func.now() + timedelta(seconds=lease))
-            )
-        return kept.rowcount == 1
+        """Keep the claim for `lease` more seconds; False when it is void or just being ended."""
+        return bool(self.keep([claim], lease=lease))
+
+    def keep(self, claims: Sequence[Claim], *, lease: float) -> frozenset[int]:
+        """Keep the claims for `lease` more seconds; the steps of those that were kept.
+
+        The others are void, or somebody is just ending them.
+        """
+        given = {
+            "ids": [claim.step_id for claim in claims],
+            "attempts": [claim.attempt for claim in claims],
+            "lease": timedelta(seconds=lease),
+        }
+        with self._once() as connection:
+            return frozenset(connection.execute(_KEEP, given).scalars())
 
     def complete(
         self,
@@ -117,28 +225,50 @@ class Work(Desk):
 
         Returns: the bells to ring after the commit, or None when the claim was void.
         """
+        following = _following(claim.stage, keys)
+        opened = list(keys) if following == "summarize" else [""]
+        given = {
+            "id": claim.step_id,
+            "job": claim.job_id,
+            "attempt": claim.attempt,
+            "stage": claim.stage,
+            "farm": self.farm,
+            "result": result,
+            "most": MOST,
+            "worth": _WORTH,
+            **_columns(job or {}),
+        }
+        if outcome:
+            return self._close(claim, {**given, "stages": [claim.stage], "outcome": outcome})
+        given |= {
+            "stages": [claim.stage, following],
+            "following": following,
+            "keys": opened,
+            "opened": len(opened) if following == "summarize" else 0,
+        }
+        with self._once("complete") as connection:
+            rows = connection.execute(_ADVANCE, given).all()
+        if not rows:
+            return None
+        bells = tuple(
+            Bell(row.id, following, label(row.name, following, row.position, len(opened)))
+            for row in rows
+            if row.id is not None
+        )
+        if not rows[0].more:
+            return bells
+        with self._once() as connection:
+            return bells + wake(connection, self.farm, (claim.stage, following))
+
+    def _close(self, claim: Claim, given: Mapping[str, Any]) -> tuple[Bell, ...] | None:
+        """End the step and its job."""
         with self._begin("complete") as connection:
-            self._lock_job(connection, claim)
-            ended = connection.execute(
-                sa.update(t.steps)
-                .where(*_mine(claim))
-                .values(
-                    state="done",
-                    ended_at=sa.func.now(),
-                    lease_until=None,
-                    worker=None,
-                    error=None,
-                    result=result,
-                )
-            )
-            if ended.rowcount != 1:
+            row = connection.execute(_CLOSE, given).first()
+            if row is None:
                 return None
-            values = dict(job or {})
-            if outcome:
-                self._set_job(connection, claim, values)
-                self._finish_job(connection, claim.job_id, outcome, None)
-                return wake(connection, self.farm, (claim.stage,))
-            return self._advance(connection, claim, keys, values)
+            if row.pending == 0:
+                self._finish_run(connection, row.run_id)
+            return wake(connection, self.farm, (claim.stage,)) if row.more else ()
 
     def fail(self, claim: Claim, decision: Decision, error: str) -> tuple[Bell, ...] | None:
         """End the attempt badly: try again, wait, or stop. Returns bells, or None when void.
@@ -173,7 +303,7 @@ class Work(Desk):
             if not isinstance(decision, Stop):
                 return wake(connection, self.farm, (claim.stage,))
             if claim.stage == "summarize":
-                return self._advance(connection, claim, (), {})
+                return self._count(connection, claim)
             state = "partial" if claim.stage == "publish" else "failed"
             self._finish_job(connection, claim.job_id, state, error)
             return wake(connection, self.farm, (claim.stage,))
@@ -205,45 +335,21 @@ class Work(Desk):
             sa.select(t.jobs.c.id).where(t.jobs.c.id == claim.job_id).with_for_update()
         )
 
-    def _set_job(self, connection: sa.Connection, claim: Claim, values: Mapping[str, Any]) -> None:
-        if values:
-            connection.execute(
-                sa.update(t.jobs).where(t.jobs.c.id == claim.job_id).values(dict(values))
-            )
-
-    def _advance(
-        self,
-        connection: sa.Connection,
-        claim: Claim,
-        keys: Sequence[str],
-        values: Mapping[str, Any],
-    ) -> tuple[Bell, ...]:
-        """Count the fan-in, open the next stage when it is due, and choose whom to ring for."""
+    def _count(self, connection: sa.Connection, claim: Claim) -> tuple[Bell, ...]:
+        """Count a summary that will not come, and open the roll-up if it was the last."""
         j = t.jobs.c
-        if claim.stage == "summarize":
-            left = connection.execute(
-                sa.update(t.jobs)
-                .where(j.id == claim.job_id)
-                .values(pending=j.pending - 1)
-                .returning(j.pending)
-            ).scalar_one()
-            if left:
-                return wake(connection, self.farm, (claim.stage,))
-        following = _following(claim.stage, keys)
-        opened = list(keys) if following == "summarize" else [""]
-        self._set_job(
-            connection,
-            claim,
-            {
-                **values,
-                "stage": following,
-                "pending": len(opened) if following == "summarize" else 0,
-            },
-        )
-        connection.execute(
-            _ADD, {"job": claim.job_id, "farm": self.farm, "stage": following, "keys": opened}
-        )
-        return wake(connection, self.farm, (claim.stage, following))
+        left = connection.execute(
+            sa.update(t.jobs)
+            .where(j.id == claim.job_id)
+            .values(
+                pending=j.pending - 1,
+                stage=sa.case((j.pending > 1, j.stage), else_="rollup"),
+            )
+            .returning(j.pending)
+        ).scalar_one()
+        if left == 0:
+            connection.execute(_ROLLUP, {"job": claim.job_id, "farm": self.farm})
+        return wake(connection, self.farm, (claim.stage, "rollup"))
 
     def _finish_job(
         self, connection: sa.Connection, job_id: int, state: str, error: str | None
@@ -263,8 +369,12 @@ class Work(Desk):
             .values(pending=r.pending - 1)
             .returning(r.pending)
         ).scalar_one()
-        if left:
-            return
+        if left == 0:
+            self._finish_run(connection, run_id)
+
+    def _finish_run(self, connection: sa.Connection, run_id: str) -> None:
+        """Every job has ended: a statement of its own sees the states in which all of them did."""
+        j, r = t.jobs.c, t.runs.c
         states = connection.execute(
             sa.select(j.state).where(j.run_id == run_id).distinct()
         ).scalars()
@@ -281,6 +391,18 @@ def _following(stage: str, keys: Sequence[str]) -> str:
     if stage == "chunk" and keys:
         return "summarize"
     return "publish" if stage == "rollup" else "rollup"
+
+
+def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns of a job as parameters; those that are not set are NULL."""
+    unknown = values.keys() - set(_JOB)
+    if unknown:
+        raise ValueError(f"a step sets no {', '.join(sorted(unknown))} of its job")
+    known = {name: values.get(name) for name in _JOB}
+    return {
+        name: json.dumps(value) if isinstance(value, Mapping) else value
+        for name, value in known.items()
+    }
 
 
 def _mine(claim: Claim) -> tuple[sa.ColumnElement[bool], ...]:

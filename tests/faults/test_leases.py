@@ -6,6 +6,7 @@ After each move the database must say what the model says, and at the end every 
 
 from __future__ import annotations
 
+import pkgutil
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -96,7 +97,15 @@ class Farm(RuleBasedStateMachine):
     @rule(target=claims, pick=st.integers(0, 99))
     def a_message_arrives(self, pick: int) -> object:
         """Once, twice, late, or for a step that is done: the broker promises nothing."""
-        step_id = sorted(self.known)[pick % len(self.known)]
+        return self._claim(sorted(self.known)[pick % len(self.known)])
+
+    @rule(target=claims, claim=claims)
+    def a_silent_worker_is_replaced(self, claim: Claim) -> object:
+        """It lives on, and will speak of its claim while another one holds the step."""
+        self.all_workers_go_silent()
+        return self._claim(claim.step_id)
+
+    def _claim(self, step_id: int) -> object:
         model = self.known[step_id]
         claim = self.work.claim(step_id, worker="w", lease=60)
         if model.ended or model.holder is not None:
@@ -238,11 +247,20 @@ def test_no_order_of_events_loses_or_doubles_a_step(servers: Servers) -> None:
     play(servers)
 
 
+def mutate(monkeypatch: pytest.MonkeyPatch, name: str, right: str, wrong: str) -> None:
+    """Put another text in a statement's place."""
+    source = str(pkgutil.resolve_name(name))
+    assert right in source
+    monkeypatch.setattr(name, sa.text(source.replace(right, wrong, 1)))
+
+
 @pytest.mark.parametrize(
     ("module", "name", "right", "wrong"),
     [
         ("sparky.store.work", "_CLAIM", "AND state = 'waiting'", ""),
         ("sparky.store.work", "_CLAIM", "attempt = attempt + 1", "attempt = attempt"),
+        ("sparky.store.work", "_ADVANCE", "jobs.pending - 1", "jobs.pending - 2"),
+        ("sparky.store.work", "_ADVANCE", "WHERE counted.opens", ""),
     ],
 )
 def test_mutated_sql_is_caught(
@@ -253,12 +271,8 @@ def test_mutated_sql_is_caught(
     right: str,
     wrong: str,
 ) -> None:
-    """The model notices when the claim loses its guard or its fence."""
-    import importlib
-
-    source = str(getattr(importlib.import_module(module), name))
-    assert right in source
-    monkeypatch.setattr(f"{module}.{name}", sa.text(source.replace(right, wrong, 1)))
+    """The model notices when the claim loses its guard or its fence, or the fan-in its count."""
+    mutate(monkeypatch, f"{module}.{name}", right, wrong)
     with pytest.raises(Exception):  # noqa: B017, PT011 — however it shows
         play(servers, HUNT)
 
@@ -273,5 +287,8 @@ def test_a_fence_without_its_attempt_is_caught(
         return (t.steps.c.id == claim.step_id, t.steps.c.state == "running")
 
     monkeypatch.setattr("sparky.store.work._mine", loose)
+    mutate(monkeypatch, "sparky.store.work._ADVANCE", "AND steps.attempt = :attempt", "")
+    mutate(monkeypatch, "sparky.store.work._CLOSE", "AND steps.attempt = :attempt", "")
+    mutate(monkeypatch, "sparky.store.work._KEEP", "AND steps.attempt = mine.attempt", "")
     with pytest.raises(Exception):  # noqa: B017, PT011 — however it shows
         play(servers, HUNT)

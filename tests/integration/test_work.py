@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
@@ -13,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sparky.model import Repo, Window
 from sparky.ports import Answer, Claim
 from sparky.retries import Retry, Stop, Wait
+from sparky.store import work
 from sparky.store.connection import connect
 from sparky.store.dispatch import Dispatch
 from sparky.store.fresh import Fresh
@@ -115,6 +117,70 @@ def test_a_late_worker_is_fenced_off(farm: Farm) -> None:
     assert farm.work.complete(late) is None
     assert farm.work.fail(late, Stop(), "late") is None
     assert farm.work.complete(new) is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "fence", "outcome"),
+    [
+        ("_ADVANCE", "AND steps.attempt = :attempt", None),
+        ("_CLOSE", "AND steps.attempt = :attempt", "done"),
+        ("_KEEP", "AND steps.attempt = mine.attempt", None),
+    ],
+)
+def test_it_is_the_attempt_that_fences_a_late_worker_off(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch, name: str, fence: str, outcome: str | None
+) -> None:
+    """Each statement that keeps or ends a step refuses a late worker, and would not without it."""
+    (step,) = farm.start()
+    late = farm.claim(step, "w1")
+    farm.expire_leases()
+    farm.sweep()
+    farm.claim(step, "w2")
+
+    def speak() -> bool:
+        if name == "_KEEP":
+            return farm.work.heartbeat(late, lease=60)
+        return farm.work.complete(late, outcome=outcome) is not None
+
+    assert not speak()
+    right = str(getattr(work, name))
+    assert fence in right
+    monkeypatch.setattr(work, name, sa.text(right.replace(fence, "")))
+    assert speak()
+
+
+def test_summaries_that_end_at_once_open_one_rollup(farm: Farm) -> None:
+    """However many workers end a job's chunks in the same moment, the count is right."""
+    claims = [farm.claim(step) for step in farm.chunked(24)]
+    with ThreadPoolExecutor(8) as workers:
+        ended = list(workers.map(lambda claim: farm.work.complete(claim, result="s"), claims))
+    assert [bell.stage for bells in ended for bell in bells or ()] == ["rollup"]
+
+
+def test_jobs_that_end_at_once_end_their_run_as_what_they_came_to(farm: Farm) -> None:
+    """The one that ends last sees how the others ended, also those that ended a moment before."""
+    store = Gateway(farm.engine)
+    repos = [Repo(f"git:many{n}", f"me/many{n}", "git", f"/srv/many{n}") for n in range(16)]
+    for repo in repos:
+        store.add_repo(repo)
+    bells = farm.runs.start("many", WINDOW, [repo.id for repo in repos], {})
+    claims = [farm.claim(bell.step_id) for bell in bells]
+    outcomes = ["partial", *["done"] * 15]
+    with ThreadPoolExecutor(8) as workers:
+        list(workers.map(lambda c, o: farm.work.complete(c, outcome=o), claims, outcomes))
+    assert farm.state("many") == "partial"
+
+
+def test_waiting_steps_are_rung_for_in_handfuls(farm: Farm) -> None:
+    """A step that ends chooses others for the broker only where there is room for several."""
+    steps = farm.chunked(230)
+    rung = {bell.step_id for bell in farm.dispatch.wake()}
+    assert not rung  # 200 were rung for when they were made
+    for step in steps[:19]:
+        assert farm.work.complete(farm.claim(step), result="s") == ()
+    bells = farm.work.complete(farm.claim(steps[19]), result="s")
+    assert bells is not None
+    assert [bell.step_id for bell in bells] == steps[200:220]
 
 
 def test_a_step_that_kills_its_workers_stops(farm: Farm) -> None:
