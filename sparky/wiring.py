@@ -26,6 +26,7 @@ from sparky.services import Wanted, attach, weights
 from sparky.settings import EngineSettings, Settings
 from sparky.source.askpass import askpass
 from sparky.source.credentials import App, Holder, Keyring, Token
+from sparky.source.directory import Directory
 from sparky.source.either import EitherSource
 from sparky.source.git import utc_now
 from sparky.source.github import GitHubSource
@@ -195,6 +196,17 @@ def github(settings: Settings, known: Gateway) -> GitHubSource:
         )
 
     return GitHubSource(wire, PostgresMirror(known.engine), clock=utc_now, host=host, git=by_git)
+
+
+def directory(settings: Settings, known: Gateway) -> Directory:
+    """What finds repositories on GitHub; UsageError when nobody may ask there."""
+    if not has_github(settings):
+        raise UsageError(
+            "no credential for GitHub is configured",
+            remedy="Set SPARKY_GITHUB_TOKEN_FILE, or an App; docs/github.md tells how",
+        )
+    wire = github(settings, known).wire
+    return Directory(wire, clock=utc_now, root=settings.github_url or "https://github.com")
 
 
 def _github_host(settings: Settings) -> str:

@@ -71,7 +71,7 @@ def upgrade() -> None:
         ),
     )
     op.create_index(
-        "ix_repository_turns_repository_id", "repository_turns", ["repository_id", "at"]
+        "ix_repository_turns_repository_id_at", "repository_turns", ["repository_id", "at"]
     )
     op.create_index(
         "ix_repository_turns_was",

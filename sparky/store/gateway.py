@@ -97,12 +97,14 @@ class Gateway:
             return tuple(_repo(row) for row in connection.execute(query))
 
     def find_repo(self, name: str) -> Repo | None:
-        """The repository of that id, name or location."""
-        c = t.repositories.c
+        """The repository of that id, name or location; if there is none, of that former name."""
+        c, u = t.repositories.c, t.repository_turns.c
+        now = sa.or_(c.id == name, c.name == name, c.location == name)
+        former = sa.select(u.repository_id).where(u.was == name)
         query = (
             sa.select(t.repositories)
-            .where(sa.or_(c.id == name, c.name == name, c.location == name))
-            .order_by(c.id == name, c.added_at.desc())
+            .where(sa.or_(now, c.id.in_(former)))
+            .order_by(now.desc(), (c.id == name).desc(), c.added_at.desc())
             .limit(1)
         )
         with self._begin() as connection:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,10 +11,9 @@ from sqlalchemy.dialects.postgresql import insert
 
 from sparky.errors import UsageError
 from sparky.model import Repo
+from sparky.rosters import GROUP
 from sparky.store import tables as t
 from sparky.store.connection import translated
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +22,15 @@ class GroupLine:
 
     name: str
     repositories: int
+
+
+def check(name: str) -> None:
+    """Raise UsageError unless a group can be called so."""
+    if not GROUP.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is not a name for a group",
+            remedy="Use up to 64 letters, digits, dots, dashes and underscores",
+        )
 
 
 class Groups:
@@ -39,11 +46,7 @@ class Groups:
 
     def add(self, name: str, repo_ids: Sequence[str]) -> int:
         """Put repositories into the group, which is made if need be; how many are new to it."""
-        if not _NAME.fullmatch(name):
-            raise UsageError(
-                f"{name!r} is not a name for a group",
-                remedy="Use up to 64 letters, digits, dots, dashes and underscores",
-            )
+        check(name)
         rows = [
             {"group_name": name, "repository_id": repo_id} for repo_id in dict.fromkeys(repo_ids)
         ]

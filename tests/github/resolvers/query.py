@@ -141,7 +141,10 @@ def organization(_: Any, context: Context, *, login: str) -> Organization:
 
 @field("Query", "repositoryOwner")
 def repository_owner(_: Any, context: Context, *, login: str) -> Account | None:
-    return context.world.accounts.get(login.casefold())
+    found = context.world.accounts.get(login.casefold())
+    if isinstance(found, Organization) and found.saml and not context.token.sso:
+        raise errors.saml()
+    return found
 
 
 @field("Query", "search")
