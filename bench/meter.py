@@ -83,6 +83,7 @@ class Meter:
                     name: round(sum(table[pid][1] for pid in pids), 2)
                     for name, pids in mine.items()
                 },
+                "busy_s": round(_busy(), 2),
                 "connections": counted.all,
                 "active": counted.active,
                 "in_transaction": counted.waiting,
@@ -100,14 +101,14 @@ class Meter:
         def most(name: str) -> Any:
             return max(look[name] for look in self.looks)
 
+        cpu = {name: round(last["cpu_s"][name] - first["cpu_s"][name], 1) for name in last["cpu_s"]}
         return {
             "memory_mb": {
                 name: [first["rss_mb"][name], max(look["rss_mb"][name] for look in self.looks)]
                 for name in first["rss_mb"]
             },
-            "cpu_s": {
-                name: round(last["cpu_s"][name] - first["cpu_s"][name], 1) for name in last["cpu_s"]
-            },
+            "cpu_s": cpu,
+            "others_s": round(last["busy_s"] - first["busy_s"] - sum(cpu.values()), 1),
             "connections": most("connections"),
             "active": most("active"),
             "transactions": last["transactions"] - first["transactions"],
@@ -134,6 +135,12 @@ def metered(meter: Meter) -> Iterator[Meter]:
         done.set()
         watcher.join()
         meter.look()
+
+
+def _busy() -> float:
+    """Processor seconds that all of the machine has spent at work."""
+    fields = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:]]
+    return (sum(fields[:8]) - fields[3] - fields[4]) / TICKS
 
 
 def _processes() -> dict[int, tuple[int, float, int]]:
