@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from sparky import __version__, activity, chunks, digests, redact, rules, summaries
 from sparky.errors import BadAnswer, SparkyError
-from sparky.model import Activity, Chunk, Digest, Origin, Repo, Summary, Traits, Window
+from sparky.model import Activity, Chunk, Digest, Origin, Repo, Traits, Window
 from sparky.ports import Answer, Backend, Census, Engine, Prompt, Source, Store
 
 Ask = Callable[[Prompt], Answer]
@@ -126,7 +126,7 @@ def rollup(
         activities=happened,
         traits=traits,
         ruled=(ruled.points, ruled.omitted),
-        summaries=tuple(_summaries(store, summary_keys)),
+        summaries=store.summaries(summary_keys),
         stats=activity.stats(happened),
         people=activity.contributions(happened),
         engine=engine,
@@ -176,10 +176,3 @@ def question_key(prompt: Prompt, engine: Engine) -> str:
 
 def _traits(activities: Sequence[Activity]) -> dict[str, Traits]:
     return {a.key: activity.traits(a) for a in activities}
-
-
-def _summaries(store: Store, keys: Sequence[str]) -> Iterator[Summary]:
-    for key in keys:
-        found = store.summary(key)
-        if found is not None:
-            yield found

@@ -179,6 +179,10 @@ class Store(Protocol):
 
     def summary(self, key: str) -> Summary | None: ...
 
+    def summaries(self, keys: Sequence[str]) -> tuple[Summary, ...]:
+        """Those of these that are kept, in the order of the keys."""
+        ...
+
     def put_summary(self, summary: Summary) -> None:
         """Keep it unless that key is there already."""
         ...

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sparky import settings as configuration
 from sparky import wiring
+from sparky.farm.heartbeat import Heart
 from sparky.ports import Backend, Source
 from sparky.settings import Settings
 from sparky.store.calls import Calls
@@ -25,6 +26,7 @@ class Context:
     settings: Settings
     store: Gateway
     work: Work
+    heart: Heart
     dispatch: Dispatch
     reports: Reports
     source: Source
@@ -41,17 +43,19 @@ def here() -> Context:
         pid = os.getpid()
         if pid not in _made:
             _made.clear()
-            _made[pid] = _make(configuration.load())
+            _made[pid] = _making[-1](configuration.load())
         return _made[pid]
 
 
 def of(settings: Settings) -> Context:
     """A context for these settings; nothing is connected before its first use."""
     store = wiring.store(settings)
+    work = Work(store.engine, farm=settings.farm)
     return Context(
         settings=settings,
         store=store,
-        work=Work(store.engine, farm=settings.farm),
+        work=work,
+        heart=Heart(work, every=settings.heartbeat_seconds, lease=settings.lease_seconds),
         dispatch=Dispatch(store.engine, farm=settings.farm),
         reports=Reports(store.engine),
         source=wiring.source(settings, store),
@@ -59,12 +63,11 @@ def of(settings: Settings) -> Context:
     )
 
 
-_make: Callable[[Settings], Context] = of
+_making: list[Callable[[Settings], Context]] = [of]
 
 
 def made_by(make: Callable[[Settings], Context]) -> None:
     """Let this process's contexts be made in another way: with stand-ins for what is outside."""
-    global _make
     with _lock:
-        _make = make
+        _making[:] = [make]
         _made.clear()

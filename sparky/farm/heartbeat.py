@@ -1,50 +1,73 @@
-"""Keeps a claim's lease while its task works."""
+"""Keeps the leases of all that this process works on: one thread and one statement for all."""
 
 from __future__ import annotations
 
 import threading
-from types import TracebackType
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
 
-from sparky.errors import Transient
+from sparky.errors import StoreError, Transient
 from sparky.ports import Claim
 from sparky.store.work import Work
 
 log = structlog.get_logger(__name__)
 
 
-class Heartbeat:
-    """A thread that renews the lease until the block ends or the claim is void.
+class Heart:
+    """Renews the leases of the claims that are held, until each block ends.
 
-    A database that is away for a moment is not the end: the next beat tries again, and if the
-    lease runs out meanwhile, the fence decides.
+    A database that is away for a moment is not the end: the next beat tries again, and if a lease
+    runs out meanwhile, the fence decides. The thread begins with the first claim, after any fork.
+
+    Args:
+        every: seconds between two beats.
+        lease: seconds for which each beat keeps a claim.
     """
 
-    def __init__(self, work: Work, claim: Claim, *, every: float, lease: float) -> None:
-        self._work, self._claim = work, claim
+    def __init__(self, work: Work, *, every: float, lease: float) -> None:
+        self._work = work
         self._every, self._lease = every, lease
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._held: dict[int, Claim] = {}
+        """By the step's number: this process works on a step once at a time."""
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
 
-    def _beat(self) -> None:
-        while not self._stop.wait(self._every):
-            try:
-                if not self._work.heartbeat(self._claim, lease=self._lease):
-                    log.warning("claim is void", step=self._claim.step_id)
-                    return
-            except Transient as error:
-                log.warning("heartbeat missed", error=str(error))
+    @contextmanager
+    def holding(self, claim: Claim) -> Iterator[None]:
+        """Keep the claim for as long as the block runs."""
+        with self._lock:
+            self._held[claim.step_id] = claim
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+                self._thread.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                # A later attempt of the same step may be held by now.
+                if self._held.get(claim.step_id) is claim:
+                    del self._held[claim.step_id]
 
-    def __enter__(self) -> Heartbeat:
-        self._thread.start()
-        return self
+    def beat(self) -> None:
+        """Renew all leases once."""
+        with self._lock:
+            held = list(self._held.values())
+        if not held:
+            return
+        try:
+            kept = self._work.keep(held, lease=self._lease)
+        except (Transient, StoreError) as error:
+            log.warning("heartbeat missed", error=str(error))
+            return
+        void = [claim.step_id for claim in held if claim.step_id not in kept]
+        if void:
+            # Or being ended in this moment. What works on it finds out when it comes to its end.
+            log.info("claims are void", steps=void)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
+    def _run(self) -> None:
+        pause = threading.Event()
+        while True:
+            pause.wait(self._every)
+            self.beat()

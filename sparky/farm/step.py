@@ -13,7 +13,6 @@ import structlog
 
 from sparky.errors import SparkyError
 from sparky.farm.context import Context
-from sparky.farm.heartbeat import Heartbeat
 from sparky.ports import Claim
 from sparky.retries import Policy, Stop, decide
 from sparky.store.desk import Bell
@@ -53,9 +52,7 @@ def perform(
         structlog.contextvars.bound_contextvars(
             run=claim.run_id, repository=claim.repo.name, stage=claim.stage, attempt=claim.attempt
         ),
-        Heartbeat(
-            context.work, claim, every=settings.heartbeat_seconds, lease=settings.lease_seconds
-        ),
+        context.heart.holding(claim),
     ):
         try:
             done = body(claim, context)

@@ -77,13 +77,13 @@ def summarize(claim: Claim, at: Context) -> Outcome:
 
 @stage("rollup")
 def rollup(claim: Claim, at: Context) -> Outcome:
-    failed = at.reports.failures(claim.job_id)
+    gathered = at.reports.gathered(claim.job_id)
     digest = pipeline.rollup(
         claim.repo,
         claim.window,
-        census=at.reports.census(claim.job_id),
-        summary_keys=at.reports.results(claim.job_id),
-        notes=tuple(f"{f.stage} {f.key[:12]} stopped: {f.error}" for f in failed),
+        census=gathered.census,
+        summary_keys=gathered.summaries,
+        notes=tuple(f"{f.stage} {f.key[:12]} stopped: {f.error}" for f in gathered.failures),
         store=known(claim, at),
         backend=at.backend,
         record=recorder(claim, at),

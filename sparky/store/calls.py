@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,10 +10,28 @@ from sqlalchemy.dialects.postgresql import insert
 
 from sparky.ports import Answer
 from sparky.store import tables as t
-from sparky.store.connection import translated
+from sparky.store.connection import statement
 
 CACHED = "cached"
 """The outcome of a call that Sparky's own cache answered."""
+
+
+_NOTHING: dict[str, object] = {
+    "prompt_tokens": 0,
+    "cached_tokens": 0,
+    "completion_tokens": 0,
+    "reasoning_tokens": 0,
+    "first_token_seconds": None,
+    "joules": None,
+}
+_RECORD = sa.text("""
+    INSERT INTO llm_calls (job_id, stage, engine, server, model, seconds, outcome, prompt_tokens,
+                           cached_tokens, completion_tokens, reasoning_tokens,
+                           first_token_seconds, joules)
+    VALUES (:job_id, :stage, :engine, :server, :model, :seconds, :outcome, :prompt_tokens,
+            :cached_tokens, :completion_tokens, :reasoning_tokens,
+            :first_token_seconds, :joules)
+""")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +63,6 @@ class Calls:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
-
-    @contextmanager
-    def _begin(self) -> Iterator[sa.Connection]:
-        with translated(), self.engine.begin() as connection:
-            yield connection
 
     def record(
         self,
@@ -87,8 +98,8 @@ class Calls:
                 "first_token_seconds": answer.first_token_seconds or None,
                 "joules": answer.joules,
             }
-        with self._begin() as connection:
-            connection.execute(insert(t.llm_calls).values(row))
+        with statement(self.engine, "call") as connection:
+            connection.execute(_RECORD, {**_NOTHING, **row})
 
     def costs(
         self, *, run: str | None = None, repo: str | None = None, since: datetime | None = None
@@ -131,20 +142,20 @@ class Calls:
             query = query.where(r.id == repo)
         if since is not None:
             query = query.where(c.at >= since)
-        with self._begin() as connection:
+        with statement(self.engine) as connection:
             found = connection.execute(query).mappings().all()
         return tuple(Cost(**{str(name): value for name, value in row.items()}) for row in found)
 
     def ratio(self, model: str) -> float | None:
         """Bytes a token of this model, if an engine has told enough to know."""
         query = sa.select(t.token_ratios.c.ratio).where(t.token_ratios.c.model == model)
-        with self._begin() as connection:
+        with statement(self.engine) as connection:
             return connection.execute(query).scalar_one_or_none()
 
     def put_ratio(self, model: str, ratio: float) -> None:
         """Keep what was learned of a model's tokens; the latest counts."""
         wanted = insert(t.token_ratios).values(model=model, ratio=ratio)
-        with self._begin() as connection:
+        with statement(self.engine) as connection:
             connection.execute(
                 wanted.on_conflict_do_update(
                     index_elements=["model"],

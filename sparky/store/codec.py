@@ -16,6 +16,16 @@ def dump(value: object) -> Any:
     return _adapter(type(value)).dump_python(value, mode="json")
 
 
+def write(value: object) -> str:
+    """A frozen value as JSON text."""
+    return _adapter(type(value)).dump_json(value).decode()
+
+
+def read(kind: type[T], text: str) -> T:
+    """The value of that type that `write` made the text from."""
+    return cast(T, _adapter(kind).validate_json(text))
+
+
 def load(kind: type[T], data: Any) -> T:
     """The value of that type that `dump` made the data from."""
     return cast(T, _adapter(kind).validate_python(data))

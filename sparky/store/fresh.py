@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -32,6 +33,11 @@ class Fresh(Gateway):
 
     def summary(self, key: str) -> Summary | None:
         return self._kept(t.summaries, Summary, key, t.summaries.c.created_at >= self.since)
+
+    def summaries(self, keys: Sequence[str]) -> tuple[Summary, ...]:
+        fresh = t.summaries.c.created_at >= self.since
+        found = self._all_kept(t.summaries, Summary, keys, fresh)
+        return tuple(found[key] for key in keys if key in found)
 
     def put_summary(self, summary: Summary) -> None:
         self._replace(t.summaries, summary.key, summary)

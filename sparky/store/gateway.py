@@ -5,28 +5,62 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cache
 from itertools import islice
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from sparky.errors import StoreError
 from sparky.model import Activity, Chunk, Digest, Repo, Summary, Window
 from sparky.ports import Answer
-from sparky.settings import failpoints
 from sparky.store import runs
 from sparky.store import tables as t
-from sparky.store.codec import dump, load
-from sparky.store.connection import connect, translated
+from sparky.store.codec import dump, read, write
+from sparky.store.connection import connect, statement, transaction
 
 BATCH = 500
 TOUCHED = timedelta(days=1)
 """How exactly it is known when content was last used; what is used often is written seldom."""
 T = TypeVar("T")
+
+_INSERT = sa.text("""
+    INSERT INTO activities (repository_id, key, at, payload)
+    SELECT :repo, made.key, made.at, made.payload
+    FROM unnest(CAST(:keys AS text[]), CAST(:ats AS timestamptz[]), CAST(:payloads AS jsonb[]))
+         AS made(key, at, payload)
+    ON CONFLICT (repository_id, key, at) DO UPDATE SET payload = excluded.payload
+""")
+
+# The next revision, unless the last one says the same. Nothing, where somebody else wrote that
+# revision in the same moment: then it is to be tried again.
+_REVISE = sa.text("""
+    WITH last AS (
+        SELECT revision, content FROM digests
+        WHERE repository_id = :repo AND since = :since AND until = :until
+        ORDER BY revision DESC LIMIT 1
+    ), next AS (
+        SELECT coalesce(max(revision), 0) + 1 AS revision FROM last
+    ), same AS (
+        UPDATE digests SET inputs = :inputs FROM last
+        WHERE digests.repository_id = :repo AND digests.since = :since AND digests.until = :until
+          AND digests.revision = last.revision AND last.content = :content
+        RETURNING digests.revision
+    ), made AS (
+        INSERT INTO digests (repository_id, since, until, revision, status, headline, content,
+                             inputs, payload)
+        SELECT :repo, :since, :until, next.revision, :status, :headline, :content, :inputs,
+               jsonb_set(CAST(:payload AS jsonb), '{revision}', to_jsonb(next.revision))
+        FROM next WHERE NOT EXISTS (SELECT FROM last WHERE content = :content)
+        ON CONFLICT DO NOTHING
+        RETURNING revision
+    )
+    SELECT revision FROM same UNION ALL SELECT revision FROM made
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +89,11 @@ class Gateway:
     def close(self) -> None:
         self.engine.dispose()
 
-    @contextmanager
-    def _begin(self, name: str = "") -> Iterator[sa.Connection]:
-        with translated(), self.engine.begin() as connection:
-            yield connection
-            if name:
-                failpoints.reach(f"{name}.before-commit")
+    def _begin(self, name: str = "") -> AbstractContextManager[sa.Connection]:
+        return transaction(self.engine, name)
+
+    def _once(self, name: str = "") -> AbstractContextManager[sa.Connection]:
+        return statement(self.engine, name)
 
     # repositories
 
@@ -136,25 +169,24 @@ class Gateway:
         inside = (c.repository_id == repo_id, c.at >= window.since, c.at < window.until)
         total = 0
         with self._begin("activities") as connection:
-            # A slow clone is not an idle client.
-            connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-            # Two fetches of one repository must not interleave their deletes and inserts.
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_lock_id(repo_id))))
+            # A slow clone is not an idle client. And two fetches of one repository must not
+            # interleave their deletes and inserts.
+            connection.execute(
+                sa.select(
+                    sa.func.set_config("idle_in_transaction_session_timeout", "0", True),
+                    sa.func.pg_advisory_xact_lock(_lock_id(repo_id)),
+                )
+            )
             connection.execute(sa.delete(t.activities).where(*inside))
             for batch in _batches(activities, BATCH):
-                rows = [
-                    {"repository_id": repo_id, "key": a.key, "at": a.at, "payload": dump(a)}
-                    for a in batch
-                ]
-                wanted = insert(t.activities)
-                kept = connection.execute(
-                    wanted.on_conflict_do_update(
-                        index_elements=["repository_id", "key", "at"],
-                        set_={"payload": wanted.excluded.payload},
-                    ),
-                    rows,
-                )
-                total += len(rows) if kept.rowcount < 0 else kept.rowcount
+                made = {(one.key, one.at): one for one in batch}
+                given = {
+                    "repo": repo_id,
+                    "keys": [key for key, _ in made],
+                    "ats": [at for _, at in made],
+                    "payloads": [write(one) for one in made.values()],
+                }
+                total += connection.execute(_INSERT, given).rowcount
         return total
 
     def activities(self, repo_id: str, window: Window) -> tuple[Activity, ...]:
@@ -172,16 +204,17 @@ class Gateway:
         Without a window, a key may come more than once: opened, and later merged.
         """
         c = t.activities.c
-        where = [c.repository_id == repo_id, c.key.in_(keys)]
+        where = [c.repository_id == repo_id, c.key == _any(keys)]
         if window is not None:
             where += [c.at >= window.since, c.at < window.until]
         return self._activities(*where)
 
     def _activities(self, *where: sa.ColumnElement[bool]) -> tuple[Activity, ...]:
         c = t.activities.c
-        query = sa.select(c.payload).where(*where).order_by(c.at, c.key)
-        with self._begin() as connection:
-            return tuple(load(Activity, row.payload) for row in connection.execute(query))
+        query = sa.select(_text(c.payload)).where(*where).order_by(c.at, c.key)
+        with self._once() as connection:
+            found = connection.execute(query).scalars().all()
+        return tuple(read(Activity, payload) for payload in found)
 
     # chunks, answers, summaries: content-addressed, written once
 
@@ -201,6 +234,11 @@ class Gateway:
         """The summary of that key, if it was made before."""
         return self._kept(t.summaries, Summary, key)
 
+    def summaries(self, keys: Sequence[str]) -> tuple[Summary, ...]:
+        """Those of these summaries that are kept, in the order of the keys."""
+        found = self._all_kept(t.summaries, Summary, keys)
+        return tuple(found[key] for key in keys if key in found)
+
     def put_summary(self, summary: Summary) -> None:
         """Keep it unless that key is there already."""
         self._keep(t.summaries, {summary.key: summary})
@@ -217,30 +255,32 @@ class Gateway:
     def _keep(self, table: sa.Table, values: dict[str, Any]) -> None:
         if not values:
             return
-        rows = [{"key": key, "payload": dump(value)} for key, value in sorted(values.items())]
-        wanted = insert(table).on_conflict_do_update(
-            index_elements=["key"],
-            set_={"used_at": sa.func.now()},
-            where=table.c.used_at < sa.func.now() - TOUCHED,
-        )
-        with self._begin(table.name) as connection:
-            connection.execute(wanted, rows)
+        given = {"keys": sorted(values), "payloads": [write(values[key]) for key in sorted(values)]}
+        with self._once(table.name) as connection:
+            connection.execute(_keeping(table.name), given)
 
     def _kept(
         self, table: sa.Table, kind: type[T], key: str, *where: sa.ColumnElement[bool]
     ) -> T | None:
+        return self._all_kept(table, kind, [key], *where).get(key)
+
+    def _all_kept(
+        self, table: sa.Table, kind: type[T], keys: Sequence[str], *where: sa.ColumnElement[bool]
+    ) -> dict[str, T]:
         c = table.c
         stale = (c.used_at < sa.func.now() - TOUCHED).label("stale")
-        with self._begin() as connection:
-            row = connection.execute(
-                sa.select(c.payload, stale).where(c.key == key, *where)
-            ).first()
-            if row is not None and row.stale:
-                # What is still used is not pruned.
+        query = sa.select(c.key, _text(c.payload).label("payload"), stale)
+        query = query.where(c.key == _any(keys), *where)
+        with self._once() as connection:
+            rows = connection.execute(query).all()
+        old = [row.key for row in rows if row.stale]
+        if old:
+            # What is still used is not pruned.
+            with self._once() as connection:
                 connection.execute(
-                    sa.update(table).where(c.key == key).values(used_at=sa.func.now())
+                    sa.update(table).where(c.key.in_(old)).values(used_at=sa.func.now())
                 )
-        return load(kind, row.payload) if row else None
+        return {row.key: read(kind, row.payload) for row in rows}
 
     # digests
 
@@ -248,14 +288,14 @@ class Gateway:
         """The window's last revision, if it was made of exactly these inputs."""
         c = t.digests.c
         query = (
-            sa.select(c.payload, c.inputs)
+            sa.select(_text(c.payload).label("payload"), c.inputs)
             .where(*_of(repo_id, window))
             .order_by(c.revision.desc())
             .limit(1)
         )
-        with self._begin() as connection:
+        with self._once() as connection:
             row = connection.execute(query).first()
-        return load(Digest, row.payload) if row and row.inputs == inputs else None
+        return read(Digest, row.payload) if row and row.inputs == inputs else None
 
     def put_digest(self, digest: Digest, inputs: str | None = None) -> Digest:
         """Store it as the next revision, or find that the last revision says the same.
@@ -265,36 +305,21 @@ class Gateway:
 
         Returns the digest with the revision it has in the database.
         """
-        content = _content(digest)
-        c = t.digests.c
-        mine = _of(digest.repo.id, digest.window)
-        with self._begin("digest") as connection:
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_lock_id(digest.repo.id))))
-            last = connection.execute(
-                sa.select(c.revision, c.content).where(*mine).order_by(c.revision.desc()).limit(1)
-            ).first()
-            if last and last.content == content:
-                connection.execute(
-                    sa.update(t.digests)
-                    .where(*mine, c.revision == last.revision)
-                    .values(inputs=inputs)
-                )
-                return replace(digest, revision=last.revision)
-            numbered = replace(digest, revision=last.revision + 1 if last else 1)
-            connection.execute(
-                insert(t.digests).values(
-                    repository_id=digest.repo.id,
-                    since=digest.window.since,
-                    until=digest.window.until,
-                    revision=numbered.revision,
-                    status=numbered.status.value,
-                    headline=numbered.headline,
-                    content=content,
-                    inputs=inputs,
-                    payload=dump(numbered),
-                )
-            )
-        return numbered
+        given = {
+            "repo": digest.repo.id,
+            "since": digest.window.since,
+            "until": digest.window.until,
+            "status": digest.status.value,
+            "headline": digest.headline,
+            "content": _content(digest),
+            "inputs": inputs,
+            "payload": write(digest),
+        }
+        revision: int | None = None
+        while revision is None:
+            with self._once("digest") as connection:
+                revision = connection.execute(_REVISE, given).scalar_one_or_none()
+        return replace(digest, revision=revision)
 
     def digests(self, repo_id: str | None = None, limit: int = 50) -> tuple[DigestLine, ...]:
         """The latest digests, newest first; of one repository or of all."""
@@ -324,7 +349,11 @@ class Gateway:
     ) -> Digest | None:
         """The repository's latest digest, or that of a window or a revision."""
         c = t.digests.c
-        query = sa.select(c.payload).order_by(c.created_at.desc(), c.revision.desc()).limit(1)
+        query = (
+            sa.select(_text(c.payload).label("payload"))
+            .order_by(c.created_at.desc(), c.revision.desc())
+            .limit(1)
+        )
         query = (
             query.where(*_of(repo_id, window))
             if window
@@ -334,7 +363,28 @@ class Gateway:
             query = query.where(c.revision == revision)
         with self._begin() as connection:
             row = connection.execute(query).first()
-        return load(Digest, row.payload) if row else None
+        return read(Digest, row.payload) if row else None
+
+
+@cache
+def _keeping(table: str) -> sa.TextClause:
+    """The statement that keeps content, and notes that it is used where that is long ago."""
+    return sa.text(f"""
+        INSERT INTO {table} (key, payload)
+        SELECT * FROM unnest(CAST(:keys AS text[]), CAST(:payloads AS jsonb[]))
+        ON CONFLICT (key) DO UPDATE SET used_at = now()
+        WHERE {table}.used_at < now() - interval '{TOUCHED.total_seconds():.0f} s'
+    """)  # noqa: S608 (constants alone)
+
+
+def _text(payload: sa.Column[Any]) -> sa.ColumnElement[str]:
+    """A payload as text, which makes a value without a detour over dictionaries."""
+    return sa.cast(payload, sa.Text)
+
+
+def _any(keys: Collection[str]) -> sa.ColumnElement[str]:
+    """For a comparison with each of these, in one text of SQL whatever their number."""
+    return sa.func.any(sa.cast(list(keys), ARRAY(sa.Text)))
 
 
 def _of(repo_id: str, window: Window) -> tuple[sa.ColumnElement[bool], ...]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +13,7 @@ from sparky.ports import Answer, Census
 from sparky.store import tables as t
 from sparky.store.calls import CACHED, Calls
 from sparky.store.codec import dump, load
-from sparky.store.connection import translated
+from sparky.store.connection import statement
 from sparky.store.desk import OPEN
 
 
@@ -60,48 +59,45 @@ class StepFailure:
     error: str
 
 
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What the steps of a job before its roll-up have left."""
+
+    census: Census
+    """What the source said there is; kept by the fetch step."""
+    summaries: tuple[str, ...]
+    """The summaries' keys, in the order of the chunks."""
+    failures: tuple[StepFailure, ...]
+    """The steps that stopped, and why."""
+
+
 class Reports:
     """Reads about runs and jobs, and the record of engine calls. Errors: Transient, StoreError."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
 
-    @contextmanager
-    def _begin(self) -> Iterator[sa.Connection]:
-        with translated(), self.engine.begin() as connection:
-            yield connection
-
-    def results(self, job_id: int) -> tuple[str, ...]:
-        """The summaries' keys of a job, in the order of its chunks."""
-        c = t.steps.c
+    def gathered(self, job_id: int) -> Gathered:
+        """What a job's steps have brought together for its digest."""
+        j, s = t.jobs.c, t.steps.c
+        told = sa.or_(s.state == "failed", sa.and_(s.stage == "summarize", s.result.is_not(None)))
         query = (
-            sa.select(c.result)
-            .where(c.job_id == job_id, c.stage == "summarize", c.result.is_not(None))
-            .order_by(c.position)
+            sa.select(j.census, s.stage, s.key, s.state, s.result, s.error)
+            .outerjoin_from(t.jobs, t.steps, sa.and_(s.job_id == j.id, told))
+            .where(j.id == job_id)
+            .order_by(s.position)
         )
-        with self._begin() as connection:
-            return tuple(connection.execute(query).scalars())
-
-    def failures(self, job_id: int) -> tuple[StepFailure, ...]:
-        """The steps of a job that stopped, and why."""
-        c = t.steps.c
-        query = (
-            sa.select(c.stage, c.key, c.error)
-            .where(c.job_id == job_id, c.state == "failed")
-            .order_by(c.position)
+        with statement(self.engine) as connection:
+            rows = connection.execute(query).all()
+        return Gathered(
+            census=load(Census, (rows[0].census if rows else None) or dump(Census({}))),
+            summaries=tuple(
+                row.result for row in rows if row.stage == "summarize" and row.result is not None
+            ),
+            failures=tuple(
+                StepFailure(row.stage, row.key, row.error) for row in rows if row.state == "failed"
+            ),
         )
-        with self._begin() as connection:
-            return tuple(
-                StepFailure(row.stage, row.key, row.error) for row in connection.execute(query)
-            )
-
-    def census(self, job_id: int) -> Census:
-        """What the source said there is; kept by the fetch step."""
-        with self._begin() as connection:
-            found = connection.execute(
-                sa.select(t.jobs.c.census).where(t.jobs.c.id == job_id)
-            ).scalar_one()
-        return load(Census, found or dump(Census({})))
 
     def record_call(
         self,
@@ -131,7 +127,7 @@ class Reports:
             _names(c.engine),
             _names(c.model),
         ).where(c.job_id == job_id)
-        with self._begin() as connection:
+        with statement(self.engine) as connection:
             prompt, completion, calls, hits, engines, models = connection.execute(query).one()
         made = digest.provenance
         return replace(
@@ -191,7 +187,7 @@ class Reports:
             .where(j.run_id == run_id)
             .order_by(j.id)
         )
-        with self._begin() as connection:
+        with statement(self.engine) as connection:
             return tuple(
                 JobProgress(
                     row.id,

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from sparky.farm.heartbeat import Heart
 from sparky.model import Repo, Window
 from sparky.ports import Answer, Claim
 from sparky.retries import Retry, Stop, Wait
@@ -220,7 +221,7 @@ def test_the_last_summary_opens_the_rollup_once(farm: Farm) -> None:
     assert farm.work.complete(claims[0], result="s0") == ()
     (rollup,) = farm.work.complete(claims[1], result="s1") or ()
     assert rollup.stage == "rollup"
-    assert farm.reports.results(claims[0].job_id) == ("s0", "s1", "s2")
+    assert farm.reports.gathered(claims[0].job_id).summaries == ("s0", "s1", "s2")
 
 
 def test_a_poisoned_chunk_stops_alone(farm: Farm) -> None:
@@ -229,7 +230,7 @@ def test_a_poisoned_chunk_stops_alone(farm: Farm) -> None:
     farm.work.complete(first, result="s0")
     (rollup,) = farm.work.fail(second, Stop(), "the engine refuses it") or ()
     assert rollup.stage == "rollup"
-    (failure,) = farm.reports.failures(first.job_id)
+    (failure,) = farm.reports.gathered(first.job_id).failures
     assert (failure.stage, failure.error) == ("summarize", "the engine refuses it")
 
 
@@ -447,8 +448,8 @@ class TestRetry:
         assert (again.failures, again.attempt) == (0, 2)
         (rollup,) = farm.work.complete(again, result="s1") or ()
         assert rollup.stage == "rollup"
-        assert farm.reports.results(again.job_id) == ("s0", "s1", "s2")
-        assert farm.reports.failures(again.job_id) == ()
+        assert farm.reports.gathered(again.job_id).summaries == ("s0", "s1", "s2")
+        assert farm.reports.gathered(again.job_id).failures == ()
         farm.work.complete(farm.claim(rollup.step_id), outcome="done", job={"revision": 2})
         assert farm.state() == "done"
 
@@ -568,3 +569,30 @@ def test_asking_again_replaces_what_was_answered_before(farm: Farm) -> None:
     again = store.answer("q")
     assert again is not None
     assert again.text == "new"
+
+
+def test_one_beat_keeps_all_leases_of_a_process(farm: Farm) -> None:
+    """Claims that are held are renewed together; those that have ended, or are void, are not."""
+    heart = Heart(farm.work, every=3600, lease=60)
+    kept, void, ended = (farm.claim(step) for step in farm.chunked(3))
+    with heart.holding(kept), heart.holding(void):
+        with heart.holding(ended):
+            pass
+        farm.expire_leases()
+        farm.run_sql(
+            f"UPDATE steps SET state = 'waiting', lease_until = NULL WHERE id = {void.step_id}"
+        )
+        heart.beat()
+        assert farm.sweep() == {ended.step_id, void.step_id}
+        assert farm.work.complete(void, result="s") is None
+        assert farm.work.complete(kept, result="s") is not None
+
+
+def test_a_beat_waits_for_nobody(farm: Farm) -> None:
+    """A step that another transaction holds is left out, so that the other leases are renewed."""
+    first, second = (farm.claim(step) for step in farm.chunked(2))
+    with farm.engine.begin() as connection:
+        connection.execute(
+            sa.text("SELECT FROM steps WHERE id = :id FOR UPDATE"), {"id": first.step_id}
+        )
+        assert farm.work.keep([first, second], lease=60) == {second.step_id}
