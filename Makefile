@@ -55,8 +55,10 @@ lock: setup-dev ## Write the lock files from pyproject.toml; ARGS=--upgrade take
 wheelhouse: setup-dev ## Fetch the packages that the image is built from: make wheelhouse ARCH=arm64
 	@mkdir -p $(WHEELHOUSE)
 	@rm -f $(WHEELHOUSE)/sparky-*.whl
+	@# Also what only a Python older than this one needs.
+	@sed "s/ ; python_full_version < '[0-9.]*'//" requirements.txt >$(WHEELHOUSE)/requirements.txt
 	$(BIN)/python -m pip download --quiet --no-deps --only-binary :all: --require-hashes --exists-action i \
-		--python-version 3.11 --implementation cp $(PLATFORMS) --requirement requirements.txt --dest $(WHEELHOUSE)
+		--python-version 3.11 --implementation cp $(PLATFORMS) --requirement $(WHEELHOUSE)/requirements.txt --dest $(WHEELHOUSE)
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(WHEELHOUSE) .
 
 images: wheelhouse ## Build the images; BASE=<image> and TRTLLM_BASE=<image> replace what they stand on

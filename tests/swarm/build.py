@@ -1,0 +1,105 @@
+"""The images that the lab runs: Debian from packages, Sparky from the wheelhouse, and stand-ins.
+
+No registry is asked. Debian's base system is kept in the cache between runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+from sparky.services import weights
+from tests.swarm.lab import Node
+
+ROOT = Path(__file__).parents[2]
+CACHE = Path.home() / ".cache/sparky/lab"
+MODEL = "smollm2-135m-instruct"
+
+PACKAGES = (
+    # What swarm/Dockerfile wants of its base.
+    "ca-certificates git libgomp1 python3 python3-venv tzdata "
+    # In the place of public images.
+    "haproxy prometheus redis-server wget "
+    # What swarm/trtllm wants of TensorRT-LLM's image.
+    "iproute2 openmpi-bin openssh-client openssh-server procps"
+).split()
+
+BASE = "lab-base"
+SPARKY = "sparky:lab"
+STORES = "lab-stores"
+ENGINE = "lab-engine"
+TRTLLM = "sparky-trtllm:lab"
+
+
+def base(node: Node) -> None:
+    """Debian 12 with what the images stand on."""
+    archive = CACHE / f"bookworm-{hashlib.sha256(' '.join(PACKAGES).encode()).hexdigest()[:12]}.tar"
+    if not archive.exists():
+        _bootstrap(archive)
+    node.run("import", str(archive), BASE)
+
+
+def _bootstrap(archive: Path) -> None:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    for old in CACHE.glob("bookworm-*"):
+        shutil.rmtree(old) if old.is_dir() else old.unlink()
+    folder = archive.with_suffix("")
+    _do(
+        "debootstrap",
+        "--variant=minbase",
+        f"--include={','.join(PACKAGES)}",
+        "bookworm",
+        str(folder),
+    )
+    unfinished = archive.with_suffix(".part")
+    unwanted = ["var/cache/apt/archives/*.deb", "var/lib/apt/lists/*", "usr/share/doc", "dev/*"]
+    _do(
+        "tar", "--create", f"--file={unfinished}", f"--directory={folder}",
+        *(f"--exclude=./{one}" for one in unwanted), ".",
+    )  # fmt: skip
+    unfinished.rename(archive)
+    shutil.rmtree(folder)
+
+
+def images(node: Node) -> None:
+    """Everything that stack.yml names, built on this engine."""
+    base(node)
+    _build(node, SPARKY, ROOT, ROOT / "swarm/Dockerfile", BASE=BASE)
+    _build(node, TRTLLM, ROOT, ROOT / "swarm/trtllm/Dockerfile", BASE=BASE)
+    _build(
+        node, STORES, ROOT / "swarm", ROOT / "tests/swarm/images/stores.Dockerfile", SPARKY=SPARKY
+    )
+    context = CACHE / "engine"
+    context.mkdir(parents=True, exist_ok=True)
+    gguf = weights.ensure(
+        MODEL,
+        cache=Path.home() / ".cache/sparky",
+        path=None,
+        sha256=None,
+        on_progress=lambda progress: None,
+    )
+    (context / "weights.gguf").unlink(missing_ok=True)
+    (context / "weights.gguf").hardlink_to(gguf)
+    shutil.copy(ROOT / "tests/swarm/images/engine.py", context)
+    _build(node, ENGINE, context, ROOT / "tests/swarm/images/engine.Dockerfile", SPARKY=SPARKY)
+
+
+def wheelhouse() -> None:
+    """Fetch what the image is built from."""
+    _do("make", "--directory", str(ROOT), "wheelhouse")
+
+
+def _build(node: Node, name: str, context: Path, file: Path, **arguments: str) -> None:
+    words = [word for pair in arguments.items() for word in ("--build-arg", "=".join(pair))]
+    # The new builder wants a plugin that Debian does not have.
+    node.run(
+        "build", "--quiet", "--network=none", "--tag", name, "--file", str(file), *words, str(context),
+        env={"PATH": "/usr/bin:/bin:/usr/local/bin", "HOME": "/root", "DOCKER_BUILDKIT": "0"},
+    )  # fmt: skip
+
+
+def _do(*words: str) -> None:
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"

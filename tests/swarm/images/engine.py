@@ -1,0 +1,20 @@
+"""llama.cpp at the address and under the name that stack.yml gives TensorRT-LLM."""
+
+import os
+import signal
+
+import xllamacpp
+
+params = xllamacpp.CommonParams()
+params.model.path = "/engine/weights.gguf"
+params.model_alias = {os.environ["SPARKY_TRTLLM_MODEL"].rpartition("/")[2]}
+params.hostname = "0.0.0.0"
+params.port = int(os.environ["SPARKY_TRTLLM_PORT"])
+params.n_parallel = 3
+params.n_ctx = 3 * 8192
+params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2
+params.endpoint_metrics = True
+params.ui = False
+server = xllamacpp.Server(params)
+print("serves at", server.listening_address, flush=True)
+signal.sigwait({signal.SIGTERM, signal.SIGINT})

@@ -1,0 +1,176 @@
+"""Docker Engines on this machine, each in a network of its own as if on another machine.
+
+Nothing of them is left behind: they have a data folder, sockets, hostnames, a bridge and network
+namespaces of their own, and are stopped by their process ids. Needs root and the Debian packages
+that `tools/bootstrap lab` installs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+BRIDGE = "sparky-lab"
+NETWORK = "10.213.0"
+"""Beyond what Docker gives its own networks."""
+
+START = """
+set -e
+hostname {name}
+mkdir -p {folder}/cgroup
+mount --rbind /sys/fs/cgroup {folder}/cgroup
+mount -t sysfs sysfs /sys
+mount --rbind {folder}/cgroup /sys/fs/cgroup
+mount -t tmpfs tmpfs /run
+mkdir -p /run/docker/netns
+exec dockerd --host unix://{folder}/docker.sock --data-root {data} --exec-root {folder}/exec \
+    --pidfile {folder}/docker.pid {options}
+"""
+
+
+@dataclass(slots=True)
+class Node:
+    """A Docker Engine with its own hostname and address."""
+
+    name: str
+    address: str
+    folder: Path
+    """Its sockets and its log."""
+    data: Path
+    """Its images, containers and volumes."""
+    options: Sequence[str] = ()
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        """Start the engine and wait for its socket to answer."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.data.mkdir(parents=True, exist_ok=True)
+        script = START.format(
+            name=self.name, folder=self.folder, data=self.data, options=" ".join(self.options)
+        )
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                ["nsenter", f"--net=/var/run/netns/{self.name}", "unshare", "--mount", "--uts",
+                 "sh", "-c", script],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        eventually(self.answers, 60, lambda: f"{self.name} does not answer:\n{self.log()[-3000:]}")
+
+    def answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"{self.name} ended:\n{self.log()[-3000:]}"
+        return self.run("version", check=False).returncode == 0
+
+    def stop(self) -> None:
+        """End the engine, which ends its containers."""
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.process = None
+
+    def run(
+        self, *words: str, check: bool = True, stdin: str | None = None, **more: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """`docker <words>` on this engine."""
+        done = subprocess.run(
+            ["docker", "--host", f"unix://{self.folder}/docker.sock", *words],
+            input=stdin, capture_output=True, text=True, check=False, **more,
+        )  # fmt: skip
+        assert not check or done.returncode == 0, f"docker {' '.join(words)}\n{done.stderr}"
+        return done
+
+    def ask(self, *words: str) -> str:
+        """What `docker <words>` says."""
+        return self.run(*words).stdout.strip()
+
+    def inspect(self, *words: str) -> list[dict[str, Any]]:
+        """What `docker inspect`, of whichever kind, says."""
+        return list(json.loads(self.ask(*words)))
+
+    def log(self) -> str:
+        return (self.folder / "log").read_text(errors="replace")
+
+
+@contextmanager
+def nodes(
+    folder: Path, data: Sequence[Path], options: Sequence[Sequence[str]] = ()
+) -> Iterator[list[Node]]:
+    """So many engines as there are data folders, on one bridge, for as long as the block runs.
+
+    Args:
+        folder: short, as a socket's path may not be long; its content is lost.
+        options: further arguments for each one's `dockerd`.
+    """
+    assert os.getuid() == 0, "engines are started as root alone"
+    for program in ("dockerd", "docker", "ip", "iptables", "nsenter", "unshare"):
+        assert shutil.which(program), f"{program} is missing: tools/bootstrap lab"
+    shutil.rmtree(folder, ignore_errors=True)
+    made: list[Node] = []
+    _ip("link", "add", BRIDGE, "type", "bridge")
+    try:
+        _ip("addr", "add", f"{NETWORK}.254/24", "dev", BRIDGE)
+        _ip("link", "set", BRIDGE, "up")
+        for number, one in enumerate(data, 1):
+            node = Node(
+                f"node{number}", f"{NETWORK}.{number}", folder / str(number), one,
+                options[number - 1] if options else (),
+            )  # fmt: skip
+            made.append(node)
+            _connect(node, number)
+            node.start()
+        yield made
+    finally:
+        for node in made:
+            node.stop()
+            _ip("netns", "del", node.name, check=False)
+        _ip("link", "del", BRIDGE)
+
+
+def _connect(node: Node, number: int) -> None:
+    """Give the node a network namespace with its address on the bridge."""
+    outer, inner = f"sparky-lab{number}", "eth0"
+    _ip("netns", "add", node.name)
+    _ip("link", "add", outer, "type", "veth", "peer", "name", inner, "netns", node.name)
+    _ip("link", "set", outer, "master", BRIDGE, "up")
+    for words in (
+        ("addr", "add", f"{node.address}/24", "dev", inner),
+        ("link", "set", inner, "up"),
+        ("link", "set", "lo", "up"),
+        ("route", "add", "default", "via", f"{NETWORK}.254"),
+    ):
+        _ip("-n", node.name, *words)
+
+
+def _ip(*words: str, check: bool = True) -> None:
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, f"ip {' '.join(words)}: {done.stderr}"
+
+
+def eventually(
+    condition: Callable[[], object], seconds: float, problem: Callable[[], str] = lambda: ""
+) -> None:
+    """Wait until something holds; fail with what is wrong when it does not in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, problem() or "it did not happen in time"
+        time.sleep(0.2)
+
+
+def environment(**more: str) -> Mapping[str, str]:
+    """The environment for a deploy: this process's, without variables of a stack, and these."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("SPARKY_")}
+    return kept | more
