@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -128,6 +129,55 @@ def fit(
     ]
     output.table(("model", "format", "weights", "fits", "sequences at once"), rows)
     output.say("`--model NAME` shows the sum.")
+
+
+@app.command("fetch")
+def fetch(
+    name: Annotated[str, typer.Argument(help="Its name here, or a repository on the hub.")],
+    form: Annotated[str, typer.Option("--format", help="Of the weights, such as nvfp4.")] = "",
+    into: Annotated[
+        Path, typer.Option("--into", help="The folder of all weights; each gets one below it.")
+    ] = Path("/srv/models"),
+    carried: Annotated[
+        Path | None,
+        typer.Option("--from", help="A folder that was filled elsewhere, in place of the hub."),
+    ] = None,
+    hub: Annotated[str, typer.Option("--hub", help="The hub's address, or a mirror's.")] = "",
+    nodes: Annotated[
+        bool, typer.Option("--nodes", help="On every node with the label sparky.engine=true.")
+    ] = False,
+    image: Annotated[str, typer.Option("--image", help="Sparky's image, for --nodes.")] = "",
+    token_secret: Annotated[
+        str, typer.Option("--token-secret", help="Swarm secret with the hub's token, for --nodes.")
+    ] = "",
+    patience: Annotated[
+        float, typer.Option("--patience", help="Seconds that --nodes may take.")
+    ] = 14400.0,
+    host: Annotated[str, typer.Option("--docker", help="Another daemon, as DOCKER_HOST.")] = "",
+) -> int:
+    """Have a model's weights here, or on every node, complete and checked."""
+    from sparky.cli import fetching
+
+    repository, extras = fetching.repository(name, form)
+    with output.Waiting() as waiting:
+        if nodes:
+            return fetching.on_nodes(
+                repository if "/" in name else name,
+                fetching.Job(
+                    form=form,
+                    into=into,
+                    carried=carried,
+                    hub=hub,
+                    image=image,
+                    token_secret=token_secret,
+                    patience=patience,
+                    host=host,
+                ),
+                waiting,
+            )
+        fetching.here(repository, extras, into=into, carried=carried, hub=hub, waiting=waiting)
+    output.write(str(into / repository.rpartition("/")[2]))
+    return 0
 
 
 def _verdict(shape: str) -> str:

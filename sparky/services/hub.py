@@ -41,40 +41,50 @@ class Hub:
         repository, file = self._weights.hub
         url = f"{self._base}/{repository}/resolve/main/{file}"
         with httpx.Client(timeout=TIMEOUT, follow_redirects=True) as client:
-            cuts = 0
-            while (before := _length(into)) < self._weights.size:
-                try:
-                    self._continue(client, url, into, report)
-                except httpx.HTTPError as error:
-                    cuts += 1
-                    if _length(into) == before or cuts > CUTS:
-                        raise Transient(f"{self._base} does not answer: {error}") from error
-                if _length(into) == before:
-                    raise Transient(f"{url} ends before its end")
+            complete(client, url, into, self._weights.size, report)
 
-    def _continue(self, client: httpx.Client, url: str, into: Path, report: Report) -> None:
-        """One request for what is still missing."""
-        total = self._weights.size
-        have = _length(into)
-        headers = {"Accept-Encoding": "identity"}
-        if have:
-            headers["Range"] = f"bytes={have}-"
-        with client.stream("GET", url, headers=headers) as response:
-            if response.status_code not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
-                raise Transient(f"{url} answered {response.status_code}")
-            start, length = _extent(response)
-            if length != total or start not in (0, have):
-                raise Transient(f"{url} is not the file of {total} bytes that is expected")
-            with into.open("r+b" if have else "wb") as file:
-                if have:
-                    file.seek(start)
-                    file.truncate()
-                for block in response.iter_bytes(1 << 20):
-                    start += len(block)
-                    if start > total:
-                        raise Transient(f"{url} gives more than {total} bytes")
-                    file.write(block)
-                    report(Progress(STEP, start, total))
+
+def complete(client: httpx.Client, url: str, into: Path, total: int, report: Report) -> None:
+    """Complete the file `into` of `total` bytes, which may hold the beginning already.
+
+    Raises:
+        Transient: it is not given now; what came is kept in `into`.
+    """
+    cuts = 0
+    while (before := _length(into)) < total:
+        try:
+            _continue(client, url, into, total, report)
+        except httpx.HTTPError as error:
+            cuts += 1
+            if _length(into) == before or cuts > CUTS:
+                host = httpx.URL(url).copy_with(path="/", query=None)
+                raise Transient(f"{str(host).rstrip('/')} does not answer: {error}") from error
+        if _length(into) == before:
+            raise Transient(f"{url} ends before its end")
+
+
+def _continue(client: httpx.Client, url: str, into: Path, total: int, report: Report) -> None:
+    """One request for what is still missing."""
+    have = _length(into)
+    headers = {"Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    with client.stream("GET", url, headers=headers) as response:
+        if response.status_code not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
+            raise Transient(f"{url} answered {response.status_code}")
+        start, length = _extent(response)
+        if length != total or start not in (0, have):
+            raise Transient(f"{url} is not the file of {total} bytes that is expected")
+        with into.open("r+b" if have else "wb") as file:
+            if have:
+                file.seek(start)
+                file.truncate()
+            for block in response.iter_bytes(1 << 20):
+                start += len(block)
+                if start > total:
+                    raise Transient(f"{url} gives more than {total} bytes")
+                file.write(block)
+                report(Progress(STEP, start, total))
 
 
 def _extent(response: httpx.Response) -> tuple[int, int]:

@@ -262,6 +262,14 @@ class Settings(BaseModel):
         json_schema_extra={"shown": "4GiB"},
     )
 
+    # The model hub
+    hub_token: Word | None = Field(
+        default=None,
+        description="A token for the model hub, for `sparky models fetch` of models whose licence "
+        "must be accepted there.",
+        examples=["hf_…"],
+    )
+
     # GitHub
     github_token: Word | None = Field(
         default=None,

@@ -99,7 +99,7 @@ def plan(wish: Wish) -> Plan:
             sum.
     """
     model, nodes = wish.model, wish.nodes
-    form, checkpoint = _checkpoint(wish)
+    form, checkpoint = published(wish)
     _refuse_bad(model, wish.release)
     memory = wish.memory or facts().memory
     room = int(memory * catalogue.SHARE) - catalogue.RUNTIME
@@ -165,21 +165,26 @@ def _sum(wish: Wish, form: Format, room: int, span: int, left: int, kv: str) -> 
     ]
 
 
-def _checkpoint(wish: Wish) -> tuple[Format, str]:
-    published = facts().checkpoints.get(wish.model.name, {})
-    if not published:
+def published(wish: Wish) -> tuple[Format, str]:
+    """The format that is taken, and where its weights are on the hub.
+
+    Raises:
+        UsageError: there are none that TensorRT-LLM reads on a Spark.
+    """
+    known = facts().checkpoints.get(wish.model.name, {})
+    if not known:
         raise UsageError(
             f"no weights of {wish.model.name} are published that TensorRT-LLM reads on a Spark",
             remedy=f"Take one of {', '.join(facts().checkpoints)}, or serve it with vLLM or Ollama",
         )
-    if wish.form and wish.form not in published:
+    if wish.form and wish.form not in known:
         raise UsageError(
             f"{wish.model.name} is not published in {wish.form} for Sparks",
-            remedy=f"Its formats are {', '.join(published)}",
+            remedy=f"Its formats are {', '.join(known)}",
         )
-    forms = [form for form in wish.model.formats if form.name in published]
+    forms = [form for form in wish.model.formats if form.name in known]
     chosen = next((f for f in forms if f.name == wish.form), None) or catalogue.smallest(forms)
-    return chosen, published[chosen.name]
+    return chosen, known[chosen.name]
 
 
 def _refuse_bad(model: Model, release: str) -> None:

@@ -23,6 +23,18 @@ class Speed:
     """Empty: whatever the model is published in."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extra:
+    """A file that some models need beside their own."""
+
+    models: tuple[str, ...]
+    folder: str
+    name: str
+    url: str
+    size: int
+    sha256: str
+
+
 @dataclass(frozen=True, slots=True)
 class Release:
     """A version of TensorRT-LLM that somebody is known to have run on Sparks."""
@@ -43,6 +55,7 @@ class Facts:
     checkpoints: dict[str, dict[str, str]]
     """Hub names, by model and format."""
     speeds: tuple[Speed, ...]
+    extras: tuple[Extra, ...]
 
 
 @cache
@@ -57,5 +70,8 @@ def facts() -> Facts:
         speeds=tuple(
             Speed(**entry | {"at": tuple((int(n), float(v)) for n, v in entry["at"].items())})
             for entry in document["speeds"]
+        ),
+        extras=tuple(
+            Extra(**entry | {"models": tuple(entry["models"])}) for entry in document["extras"]
         ),
     )
