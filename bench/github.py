@@ -4,7 +4,9 @@
 
 Against the local GitHub of the tests: a first night over 30 days, a quiet night, and a night on
 which one repository in twenty has changed. Beside it a naive client, which asks each repository
-for fixed pages of a hundred of each kind; that costs the same every night.
+for fixed pages of a hundred of each kind; that costs the same every night. At last a quiet night
+through the real farm: two worker processes, Postgres and Valkey, from the start of the run to its
+end.
 """
 
 from __future__ import annotations
@@ -26,12 +28,16 @@ import httpx
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import sqlalchemy as sa
+
 from sparky.model import Repo, Window
 from sparky.services import Wanted, attach, remove
 from sparky.store import schema
 from sparky.store.gateway import Gateway
 from sparky.store.runs import Runs
 from tests.github import Limits, Server, World, serve
+from tests.github.clock import Clock
+from tests.integration.github_night import farm
 from tests.integration.github_world import Reader, reading, repo_of
 
 WORKERS = 2
@@ -54,12 +60,14 @@ query Naive($owner: String!, $name: String!, $since: GitTimestamp!) {
 
 
 @contextmanager
-def database() -> Iterator[str]:
+def services() -> Iterator[tuple[Path, str, str]]:
+    """A folder, and the URLs of a database with Sparky's tables and of a broker."""
     state = Path(tempfile.mkdtemp())
-    with attach(state, Wanted(postgres=True, valkey=False, llama=None)) as ends:
+    with attach(state, Wanted(postgres=True, valkey=True, llama=None)) as ends:
         assert ends.database_url is not None
+        assert ends.broker_url is not None
         schema.upgrade(ends.database_url)
-        yield ends.database_url
+        yield state, ends.database_url, ends.broker_url
     remove(state)
 
 
@@ -68,11 +76,18 @@ def main() -> None:
     parser.add_argument("--repositories", type=int, default=1000)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    world = World(seed=7, repositories=options.repositories, private=0)
+    # The farm lives in our own time, and comes last.
+    clock = Clock.wall()
+    clock.advance(hours=-72)
+    world = World(seed=7, repositories=options.repositories, private=0, clock=clock)
     limits = Limits(
         **{**vars_of(Limits.primary_only()), "graphql_per_hour": 10**6, "seconds": None}
     )
-    with database() as url, serve(world, limits=limits) as server, reading(server, url) as reader:
+    with (
+        services() as (folder, url, broker),
+        serve(world, limits=limits, enterprise=True) as server,
+        reading(server, url) as reader,
+    ):
         gateway = Gateway.open(url)
         repos = [repo_of(one) for one in world]
         for repo in repos:
@@ -80,10 +95,9 @@ def main() -> None:
         nights: list[dict[str, Any]] = []
 
         def night(name: str, days: float) -> None:
-            window = Window(
-                world.clock.now() - timedelta(days=days), world.clock.now() + timedelta(seconds=1)
-            )
-            Runs(gateway.engine, farm="bench").start(name, window, [r.id for r in repos], {})
+            window = Window(clock.now() - timedelta(days=days), clock.now() + timedelta(seconds=1))
+            runs = Runs(gateway.engine, farm="bench")
+            runs.start(name, window, [r.id for r in repos], {})
             ours = measured(server, lambda: read(reader, repos, window))
             # The naive client asks the same every night, so once is enough.
             naive = (
@@ -93,24 +107,48 @@ def main() -> None:
             )
             nights.append({"night": name, "sparky": ours, "naive": naive})
             print(f"{name}: {ours}", file=sys.stderr, flush=True)
-            Runs(gateway.engine, farm="bench").cancel(name)
+            runs.cancel(name)
 
         night("first", 30)
-        world.clock.advance(hours=24)
+        clock.advance(hours=24)
         night("quiet", 1)
-        world.clock.advance(hours=24)
+        clock.advance(hours=24)
         changed = Random(7).sample(list(world), max(1, len(repos) // 20))
         for repository in changed:
             world.push(repository, 3)
             pull = world.open_pull_request(repository)
             world.merge(repository, pull.number)
         night("ordinary", 1)
+        window = Window(clock.now() + timedelta(seconds=2), clock.advance(hours=24))
+        whole = through_the_farm(server, folder, url, broker, window, repos)
         gateway.close()
-    show(nights, len(repos))
+    show(nights, whole, len(repos))
     if options.json:
-        options.json.write_text(
-            json.dumps({"repositories": len(repos), "nights": nights}, indent=2)
-        )
+        found = {"repositories": len(repos), "nights": nights, "farm": whole}
+        options.json.write_text(json.dumps(found, indent=2))
+
+
+def through_the_farm(
+    server: Server, folder: Path, url: str, broker: str, window: Window, repos: list[Repo]
+) -> dict[str, Any]:
+    """A quiet night by two worker processes of two threads, from the start of the run to its end."""
+    server.accounting.reset()
+    with farm(server, database=url, broker=broker, folder=folder, workers=WORKERS) as made:
+        made.ready()
+        seconds = made.night("whole", window, repos)
+    store = Gateway.open(url)
+    with store.engine.connect() as connection:
+        query = "SELECT j.state, count(*) FROM jobs AS j WHERE run_id = 'whole' GROUP BY j.state"
+        states = {str(row[0]): int(row[1]) for row in connection.execute(sa.text(query))}
+        calls = connection.execute(sa.text("SELECT count(*) FROM llm_calls")).scalar_one()
+    store.close()
+    return {
+        "points": server.accounting.points(resource="graphql"),
+        "requests": server.accounting.requests(),
+        "seconds": round(seconds, 1),
+        "jobs": states,
+        "engine_calls": calls,
+    }
 
 
 def vars_of(limits: Limits) -> dict[str, Any]:
@@ -155,7 +193,7 @@ def measured(server: Server, work: Callable[[], int]) -> dict[str, Any]:
     }
 
 
-def show(nights: list[dict[str, Any]], count: int) -> None:
+def show(nights: list[dict[str, Any]], whole: dict[str, Any], count: int) -> None:
     print(f"{count} repositories, {WORKERS} workers")
     print("| night | points | requests | seconds | naive points | naive requests | points ratio |")
     print("|---|---:|---:|---:|---:|---:|---:|")
@@ -166,6 +204,11 @@ def show(nights: list[dict[str, Any]], count: int) -> None:
             f"| {naive['points']} | {naive['requests']} "
             f"| {naive['points'] / max(1, ours['points']):.0f} |"
         )
+    told = ", ".join(f"{count} {state}" for state, count in whole["jobs"].items())
+    print(
+        f"quiet, through the farm: {whole['points']} points, {whole['requests']} requests, "
+        f"{whole['engine_calls']} engine calls, {whole['seconds']} s; {told}"
+    )
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from tests.github import Server
 from tests.integration.github_world import Reader, reading
 
 SWEEP_SECONDS = 2.0
+START_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Farm:
 
     def night(self, name: str, window: Window, repos: list[Repo], *, seconds: float = 120) -> float:
         """One run over the repositories, from its start to its end; the seconds that it took."""
-        engine = connect(str(self.settings.database_url and self._url))
+        engine = connect(self._url)
         app, runs = celery.make(self.settings), Runs(engine, farm=self.settings.farm)
         start = swept = time.monotonic()
         try:
@@ -52,6 +53,19 @@ class Farm:
             return time.monotonic() - start
         finally:
             engine.dispose()
+            app.close()
+
+    def ready(self) -> None:
+        """Wait until every worker has asked the broker for work."""
+        app = celery.make(self.settings)
+        deadline = time.monotonic() + START_SECONDS
+        try:
+            while len(app.control.ping(timeout=0.5)) < len(self.workers):
+                for worker in self.workers:
+                    worker.check()
+                if time.monotonic() > deadline:
+                    raise AssertionError("the workers do not answer")
+        finally:
             app.close()
 
     @property
