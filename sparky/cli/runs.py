@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -182,22 +183,36 @@ def show(name: Name, as_json: Json = False) -> None:
 
 
 @app.command()
-def watch(name: Name) -> int:
+def watch(
+    name: Name,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a line of JSON whenever something has changed.")
+    ] = False,
+) -> int:
     """Show how far a run is until it has ended: stages, pace, time left, what waits for what."""
-    from sparky.cli.runwatch import FEW, picture
+    from sparky.cli.runwatch import FEW, SHOWN, picture
+    from sparky.cli.runwatch import as_json as line
     from sparky.cli.watch import Watch
 
-    screen = Watch(output.stderr())
+    screen = Watch(output.stderr(), quiet=as_json)
     with _opened() as farm:
         run_id = farm.overview.run(name).id
+        before = None
         try:
             while True:
                 totals = farm.overview.totals(run_id)
-                jobs = farm.reports.progress(run_id)
-                if len(jobs) <= FEW and not totals.obstacles and totals.paused is None:
-                    screen.show(jobs)
+                if as_json:
+                    if totals.stages != before or totals.run.ended:
+                        output.write(json.dumps(line(totals, datetime.now(UTC))))
+                    before = totals.stages
+                elif not screen.lively:
+                    pass
+                elif totals.size <= FEW and not totals.obstacles and totals.paused is None:
+                    screen.show(farm.reports.progress(run_id))
                 else:
-                    screen.table(picture(totals, jobs, farm.overview.steps(run_id, limit=100)))
+                    busiest = farm.overview.busiest(run_id, SHOWN)
+                    failed = farm.overview.steps(run_id, SHOWN, states=["failed"])
+                    screen.table(picture(totals, busiest, failed))
                 if totals.run.ended:
                     break
                 time.sleep(LOOK_SECONDS)

@@ -26,7 +26,8 @@ class Watch:
 
     def __init__(self, console: Console, *, quiet: bool = False) -> None:
         self.console = console
-        self._lively = console.is_terminal and not quiet
+        self.lively = console.is_terminal and not quiet
+        """Whether anything is drawn at all."""
         self._quiet = quiet
         self._live: Live | None = None
         self._since: dict[int, float] = {}
@@ -102,7 +103,7 @@ class Watch:
             self._live = None
 
     def _draw(self, what: Spinner | Table) -> None:
-        if not self._lively:
+        if not self.lively:
             return
         if self._live is None:
             self._live = Live(console=self.console, transient=True, refresh_per_second=8)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,7 @@ from sparky.store.desk import OPEN, Desk
 
 RECENT = 60.0
 """Seconds over which the pace of a stage is taken."""
+NOT_DONE = tuple(state for state in t.STEP_STATES if state != "done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,34 @@ class StageTotals:
     failed: int
     cancelled: int
     recent: int
-    """Of those done, the ones of the last minute."""
+    """Of those done, the ones of the last `seconds`."""
+    seconds: float
+    """A minute, or as long as the run has been there."""
+
+    @property
+    def open(self) -> int:
+        """Steps that have not ended."""
+        return self.waiting + self.held_back + self.running
+
+    @property
+    def ended(self) -> int:
+        """Steps that ended well, or for good."""
+        return self.done + self.failed
 
     @property
     def rate(self) -> float:
-        """Steps a second over the last minute."""
-        return self.recent / RECENT
+        """Steps a second of late."""
+        return self.recent / self.seconds if self.seconds else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """A repository with chunks to be summarised."""
+
+    repo: str
+    activities: int
+    chunks: int
+    chunks_done: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +137,23 @@ class Totals:
 
     @property
     def left(self) -> float | None:
-        """Seconds left by the pace so far; None while there is none."""
-        if self.run.ended or not self.ended:
+        """Seconds left by the pace of late; None while a stage that is needed has none.
+
+        Steps beget steps: what the earlier stages still have to do comes on top of what a stage
+        has, as much for each as it was so far.
+        """
+        if self.run.ended:
             return None
-        return self.elapsed / self.ended * (self.size - self.ended)
+        longest, before, ended_before = 0.0, 0.0, 0
+        for stage in self.stages:
+            made = stage.open + stage.ended
+            to_come = stage.open + (before * made / ended_before if ended_before else 0.0)
+            if to_come >= 1:
+                if not stage.rate:
+                    return None
+                longest = max(longest, to_come / stage.rate)
+            before, ended_before = to_come, stage.ended
+        return longest
 
 
 # An open run has as many jobs as its repositories; its states are counted, not listed.
@@ -159,12 +195,19 @@ _OBSTACLES = sa.text("""
     GROUP BY reason ORDER BY count(*) DESC LIMIT 5
 """)
 
+_BUSIEST = sa.text("""
+    SELECT repositories.name AS repo, jobs.activities, jobs.chunks, jobs.pending
+    FROM jobs JOIN repositories ON repositories.id = jobs.repository_id
+    WHERE jobs.run_id = :run AND jobs.state = 'running' AND jobs.stage = 'summarize'
+    ORDER BY jobs.pending DESC, repositories.name LIMIT :limit
+""")
+
 _STEPS = sa.text("""
     SELECT steps.*, jobs.chunks, repositories.name AS repo
     FROM steps
     JOIN jobs ON jobs.id = steps.job_id
     JOIN repositories ON repositories.id = jobs.repository_id
-    WHERE jobs.run_id = :run AND steps.state <> 'done'
+    WHERE jobs.run_id = :run AND steps.state = ANY(CAST(:states AS text[]))
     ORDER BY (steps.state = 'failed') DESC, repositories.name, steps.job_id, steps.position, steps.id
     LIMIT :limit
 """)
@@ -190,27 +233,37 @@ class Overview(Desk):
     def totals(self, run_id: str) -> Totals:
         """How far the run is, in a few numbers."""
         line = self.run(run_id)
-        given = {"run": line.id, "recent": RECENT}
         with self._begin() as connection:
+            now = connection.execute(sa.select(sa.func.now())).scalar_one()
+            elapsed = (now - line.created_at).total_seconds()
+            span = min(RECENT, elapsed)
+            given = {"run": line.id, "recent": span}
             stages = {row.stage: row for row in connection.execute(_STAGES, given)}
             obstacles = connection.execute(_OBSTACLES, {"run": line.id}).all()
             paused = connection.execute(
                 sa.select(t.paused.c.reason).where(t.paused.c.farm == self.farm)
             ).scalar_one_or_none()
-            now = connection.execute(sa.select(sa.func.now())).scalar_one()
         return Totals(
             line,
-            tuple(
-                StageTotals(stage, *(stages[stage][1:] if stage in stages else (0,) * 7))
-                for stage in t.STAGES
-            ),
+            tuple(_totals(stage, stages.get(stage), span) for stage in t.STAGES),
             tuple(Obstacle(row.reason, row.steps, row.until) for row in obstacles),
             paused,
-            (now - line.created_at).total_seconds(),
+            elapsed,
         )
 
-    def steps(self, run_id: str, limit: int = 10_000) -> tuple[StepLine, ...]:
-        """The run's steps that are not done: the failed ones first, then by repository."""
+    def busiest(self, run_id: str, limit: int) -> tuple[Busy, ...]:
+        """The repositories with most chunks to be summarised."""
+        with self._begin() as connection:
+            return tuple(
+                Busy(row.repo, row.activities, row.chunks, row.chunks - row.pending)
+                for row in connection.execute(_BUSIEST, {"run": run_id, "limit": limit})
+            )
+
+    def steps(
+        self, run_id: str, limit: int = 10_000, *, states: Sequence[str] = NOT_DONE
+    ) -> tuple[StepLine, ...]:
+        """The run's steps in these states: the failed ones first, then by repository."""
+        given = {"run": run_id, "limit": limit, "states": list(states)}
         with self._begin() as connection:
             return tuple(
                 StepLine(
@@ -225,7 +278,7 @@ class Overview(Desk):
                     row.not_before,
                     row.error,
                 )
-                for row in connection.execute(_STEPS, {"run": run_id, "limit": limit})
+                for row in connection.execute(_STEPS, given)
             )
 
     def _lines(self, which: str, **values: Any) -> tuple[RunLine, ...]:
@@ -245,3 +298,9 @@ class Overview(Desk):
                 )
                 for row in connection.execute(query, {"farm": self.farm, **values})
             )
+
+
+def _totals(stage: str, row: Any, seconds: float) -> StageTotals:
+    counts = row[1:] if row is not None else (0,) * 7
+    waiting, held_back, running, done, failed, cancelled, recent = counts
+    return StageTotals(stage, waiting, held_back, running, done, failed, cancelled, recent, seconds)
