@@ -56,7 +56,7 @@ class Selection:
         if self.names and not _fits(one.repo.name, self.names):
             return "named otherwise"
         if _fits(one.repo.name, self.but_not):
-            return "named so"
+            return "excluded by name"
         if facts.bytes < self.at_least:
             return "too small"
         return "too large" if self.at_most is not None and facts.bytes > self.at_most else ""

@@ -195,7 +195,14 @@ def github(settings: Settings, known: Gateway) -> GitHubSource:
             credentials=askpass(settings.cache_dir, wire.keyring.secret(credential.id), host),
         )
 
-    return GitHubSource(wire, PostgresMirror(known.engine), clock=utc_now, host=host, git=by_git)
+    return GitHubSource(
+        wire,
+        PostgresMirror(known.engine),
+        clock=utc_now,
+        host=host,
+        git=by_git,
+        git_bytes=int(settings.git_max_bytes),
+    )
 
 
 def directory(settings: Settings, known: Gateway) -> Directory:

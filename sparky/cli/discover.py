@@ -87,7 +87,8 @@ def discover(
         at_least=_bytes(min_size) if min_size else 0,
         at_most=_bytes(max_size) if max_size else None,
     )
-    if not (org or user or topic):
+    places = list(_places(org or (), user or (), topic or ()))
+    if not places:
         raise UsageError("nobody says where to look", remedy="Give --org, --user or --topic")
     for one in group or ():
         grouping.check(one)
@@ -99,7 +100,7 @@ def discover(
         followed = Followed(parts.store.engine)
         now = datetime.now(UTC)
         chosen: dict[str, Listed] = {}
-        for place in _places(org or (), user or (), topic or ()):
+        for place in places:
             found = _look(place, directory, wanted, report)
             if found is None:
                 continue
@@ -113,9 +114,9 @@ def discover(
         report.taken = list(followed.follow(list(chosen.values()), at=now, dry=dry_run))
         if not dry_run:
             put_into(parts.store, {one: list(chosen) for one in group or ()})
-    show(report, as_json=as_json, dry=dry_run)
-    if report.failed and not report.taken:
+    if report.failed == len(places):
         return 1
+    show(report, as_json=as_json, dry=dry_run)
     return 3 if report.failed or report.gaps else 0
 
 

@@ -76,7 +76,10 @@ def as_json(value: Any) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write rows to stdout: as a table in a terminal, else a line a row with tabs in between."""
+    """Write rows to stdout: as a table in a terminal, else a line a row with tabs in between.
+
+    Without a name for any column, the table has no head.
+    """
     if not sys.stdout.isatty():
         for row in rows:
             write("\t".join(" ".join(harmless(cell).split()) for cell in row))
@@ -84,7 +87,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    named = any(columns)
+    drawn = Table(*columns, box=None, pad_edge=False, header_style="bold", show_header=named)
     for row in rows:
         drawn.add_row(*(Text(harmless(cell)) for cell in row))
     show(drawn)

@@ -129,8 +129,9 @@ def show(
     if line.missing and line.missing_since:
         rows.append(("unreadable", f"since {line.missing_since:%Y-%m-%d %H:%M}: it {line.missing}"))
     if line.facts:
-        pushed = f", pushed {line.facts.pushed_at:%Y-%m-%d}" if line.facts.pushed_at else ""
-        rows.append(("size", f"{size(line.facts.bytes)} {line.facts.language}{pushed}".strip()))
+        rows += [("size", size(line.facts.bytes)), ("language", line.facts.language or "none")]
+    if line.facts and line.facts.pushed_at:
+        rows.append(("pushed", f"{line.facts.pushed_at:%Y-%m-%d %H:%M}"))
     if line.probed_at:
         rows.append(("last look", f"{line.probed_at:%Y-%m-%d %H:%M}"))
     if job:

@@ -23,6 +23,7 @@ from sparky.source import githubparse
 from sparky.source.commitwalk import CommitWalk
 from sparky.source.githubparse import Node
 from sparky.source.githubwire import Wire
+from sparky.source.limits import Limits
 from sparky.source.location import Remote, understand
 from sparky.source.pages import Page, first_seen, owner_of, turn
 from sparky.source.probing import Prober
@@ -53,6 +54,7 @@ class GitHubSource:
         clock: the time in UTC.
         host: the web host whose repositories these are.
         git: reads commits where GraphQL is denied or dear; told whose token to use by an owner.
+        git_bytes: what is larger on GitHub's disks is not cloned, whatever it costs.
         clone_url: where git finds a repository.
     """
 
@@ -64,6 +66,7 @@ class GitHubSource:
         clock: Clock,
         host: str = "github.com",
         git: Callable[[str], Source] | None = None,
+        git_bytes: int = Limits().bytes,
         clone_url: Callable[[Repo], str] = lambda repo: f"{repo.location}.git",
     ) -> None:
         self.wire = wire
@@ -74,6 +77,7 @@ class GitHubSource:
         self._clock = clock
         self._host = host
         self._git = git
+        self._git_bytes = git_bytes
         self._clone_url = clone_url
 
     # the port
@@ -201,7 +205,7 @@ class GitHubSource:
             walks[kind] = walk(kind, mark, window, seen, now=self._clock(), known=known)
         way = walks[Kind.COMMIT].mark.way
         unchanged = walks[Kind.COMMIT].mark.seen == probe.seen.get(Kind.COMMIT)
-        if way.startswith("git: GitHub") or (way and unchanged):
+        if self._cloneable(repo) and (way.startswith("git: GitHub") or (way and unchanged)):
             # Denied, or too many, before; git brings what is new by itself.
             walks[Kind.COMMIT].phases.clear()
         return walks
@@ -214,7 +218,7 @@ class GitHubSource:
         for kind, page in turned.pages.items():
             one, phase = walks[kind], walks[kind].phase
             if isinstance(one, CommitWalk):
-                if page.total is not None and page.total >= BY_GIT and self._git:
+                if page.total is not None and page.total >= BY_GIT and self._cloneable(repo):
                     self._use_git(
                         repo, one, f"there are {page.total:,} in the window and git is quicker"
                     )
@@ -249,7 +253,7 @@ class GitHubSource:
 
     def _denied(self, repo: Repo, one: Walk, reason: str) -> None:
         """A kind that no credential may read, or that GitHub fails on."""
-        if isinstance(one, CommitWalk) and self._git:
+        if isinstance(one, CommitWalk) and self._cloneable(repo):
             self._use_git(repo, one, f"GitHub gives none: {reason}")
             return
         name = one.mark.kind.value.replace("_", " ")
@@ -259,6 +263,11 @@ class GitHubSource:
         one.phases.clear()
         one.mark = replace(one.empty().mark, seen=one.seen, way=f"git: {why}")
         self._mirror.keep(repo.id, one.mark, drop=ALWAYS)
+
+    def _cloneable(self, repo: Repo) -> bool:
+        """Whether commits may come by git: a huge repository is read through the API alone."""
+        facts = self._prober.probed(repo).facts
+        return self._git is not None and (facts is None or facts.bytes <= self._git_bytes)
 
     def _by_git(self, repo: Repo) -> Source:
         if self._git is None:

@@ -95,7 +95,7 @@ class TestRepos:
         assert (added.code, added.out) == (0, "")
         assert added.err.startswith("following rocket (")
 
-        name, source, location, _ = sparky("repos", "list").out.rstrip("\n").split("\t")
+        name, source, location, *_ = sparky("repos", "list").out.split("\t")
         assert (name, source, location) == ("rocket", "git", str(checkout))
         (listed,) = json.loads(sparky("repos", "list", "--json").out)
         assert listed["name"] == "rocket"
