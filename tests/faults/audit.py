@@ -17,11 +17,11 @@ WRONG = {
              + (SELECT count(*) FROM jobs WHERE pending <> 0)""",
     "repositories without exactly one digest of the window": """
         SELECT count(*) FROM (
-            SELECT j.repository_id FROM jobs j JOIN runs r ON r.id = j.run_id
+            SELECT FROM jobs j JOIN runs r ON r.id = j.run_id
             LEFT JOIN digests d ON d.repository_id = j.repository_id
                                AND d.since = r.since AND d.until = r.until
             WHERE j.state <> 'skipped'
-            GROUP BY j.repository_id HAVING count(d.revision) <> 1
+            GROUP BY j.id HAVING count(d.revision) <> 1
         ) AS odd""",
     "digests of nobody's job": """
         SELECT count(*) FROM digests d WHERE NOT EXISTS (
