@@ -44,12 +44,14 @@ from bench.meter import Meter, metered
 from bench.nightload import Night, served
 from sparky import settings as configuration
 from sparky import wiring
+from sparky.errors import Throttled
 from sparky.farm.worker import Process, start, worker_words
 from sparky.model import Window
 from sparky.schedules import Schedule, upcoming
 from sparky.services import Wanted, attach, remove
 from sparky.settings import Settings
 from sparky.source.credentials import Keyring, Token
+from sparky.source.git import utc_now
 from sparky.source.github import GitHubSource
 from sparky.source.githubwire import Wire
 from sparky.store import schema
@@ -230,11 +232,15 @@ def warm(cluster: Cluster, night: Night, window: Window) -> None:
         graphql=f"{night.place.url}/api/graphql",
         keyring=Keyring(lambda: [Token(night.place.token)]),
         budget=PostgresBudget(store.engine, reserve=0.0),
-        clock=lambda: window.since,
+        clock=utc_now,
     )
     source = GitHubSource(wire, PostgresMirror(store.engine), clock=lambda: window.since)
     for repo in night.place.repos:
-        source.census(repo, day)
+        try:
+            source.census(repo, day)
+        except Throttled as error:  # so many points a minute, and no more
+            time.sleep((error.until - utc_now()).total_seconds() + 1)
+            source.census(repo, day)
     wire.close()
     store.close()
 
