@@ -29,6 +29,7 @@ from sparky.cli import (
     doctor,
     github,
     groups,
+    metrics,
     models,
     output,
     repos,
@@ -77,6 +78,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(github.app, name="github")
 app.command("doctor")(doctor.doctor)
 app.command("usage")(usage.usage)
+app.command("metrics")(metrics.metrics)
 app.add_typer(models.app, name="models")
 app.add_typer(stack.app, name="stack")
 app.add_typer(bench.app, name="bench")

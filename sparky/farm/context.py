@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from sparky import settings as configuration
 from sparky import wiring
+from sparky.farm.app import broker_url, key_prefix
 from sparky.farm.heartbeat import Heart
+from sparky.farm.tally import Tally
 from sparky.ports import Backend, Source
 from sparky.settings import Settings
 from sparky.store.calls import Calls
@@ -31,6 +33,7 @@ class Context:
     reports: Reports
     source: Source
     backend: Backend
+    tally: Tally
 
 
 _lock = threading.Lock()
@@ -51,15 +54,22 @@ def of(settings: Settings) -> Context:
     """A context for these settings; nothing is connected before its first use."""
     store = wiring.store(settings)
     work = Work(store.engine, farm=settings.farm)
+    tally = Tally(broker_url(settings), key_prefix(settings.farm))
     return Context(
         settings=settings,
         store=store,
         work=work,
-        heart=Heart(work, every=settings.heartbeat_seconds, lease=settings.lease_seconds),
+        heart=Heart(
+            work,
+            every=settings.heartbeat_seconds,
+            lease=settings.lease_seconds,
+            also=tally.flush,
+        ),
         dispatch=Dispatch(store.engine, farm=settings.farm),
         reports=Reports(store.engine),
         source=wiring.source(settings, store),
         backend=wiring.backend(settings, Calls(store.engine)),
+        tally=tally,
     )
 
 

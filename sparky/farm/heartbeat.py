@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import structlog
@@ -24,10 +24,14 @@ class Heart:
     Args:
         every: seconds between two beats.
         lease: seconds for which each beat keeps a claim.
+        also: done with every beat.
     """
 
-    def __init__(self, work: Work, *, every: float, lease: float) -> None:
+    def __init__(
+        self, work: Work, *, every: float, lease: float, also: Callable[[], None] = lambda: None
+    ) -> None:
         self._work = work
+        self._also = also
         self._every, self._lease = every, lease
         self._held: dict[int, Claim] = {}
         """By the step's number: this process works on a step once at a time."""
@@ -71,3 +75,4 @@ class Heart:
         while True:
             pause.wait(self._every)
             self.beat()
+            self._also()

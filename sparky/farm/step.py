@@ -5,6 +5,7 @@ The one broad `except` of Sparky stands here.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +48,7 @@ def perform(
     claim = context.work.claim(step_id, worker=worker, lease=settings.lease_seconds)
     if claim is None:
         return (), "nothing to do"
+    begun = time.monotonic()
     policy = Policy(attempts=settings.attempts)
     with (
         structlog.contextvars.bound_contextvars(
@@ -72,4 +74,7 @@ def perform(
             )
             bells = context.work.fail(claim, decision, said)
             word = type(decision).__name__.lower()
-    return (bells, word) if bells is not None else ((), "void")
+    if bells is None:
+        bells, word = (), "void"
+    context.tally.step(claim.stage, word, time.monotonic() - begun)
+    return bells, word

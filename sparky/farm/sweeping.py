@@ -31,9 +31,13 @@ def sweep(app: Celery, at: Context, *, worker: str) -> str:
             said = f"{claim.failures + 1} workers went silent at it"
             ring(app, at.work.fail(claim, Stop(), said) or ())
             stopped += 1
+            at.tally.count("stopped")
     bells = at.dispatch.sweep(held(settings), attempts=settings.attempts)
     failpoints.reach("sweep.before-send")
     ring(app, bells)
+    at.tally.count("sweeps")
+    at.tally.count("rung_again", len(bells))
+    at.tally.flush()
     return f"{len(bells)} rung, {stopped} stopped"
 
 

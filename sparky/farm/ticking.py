@@ -26,6 +26,8 @@ def tick(app: Celery, at: Context) -> str:
         runs += ticked.runs
         failpoints.reach("tick.before-send")
         ring(app, ticked.bells)
+    at.tally.count("ticks")
+    at.tally.flush()
     return f"{due} due, {runs} runs"
 
 
