@@ -9,29 +9,20 @@ from __future__ import annotations
 import heapq
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Final
 
-from sparky import redact
 from sparky.errors import SourceError, Throttled
-from sparky.forge import ALWAYS, BEGINNING, Item, Mark, Mirror, State
+from sparky.forge import Mirror
 from sparky.model import Activity, Kind, Repo, Window
 from sparky.ports import Census, Clock, Source
-from sparky.source import githubparse
-from sparky.source.commitwalk import CommitWalk
-from sparky.source.githubparse import Node
+from sparky.source.catchup import BY_GIT, CatchUp
 from sparky.source.githubwire import Wire
 from sparky.source.limits import Limits
 from sparky.source.location import Remote, understand
-from sparky.source.pages import Page, first_seen, owner_of, turn
+from sparky.source.pages import first_seen, owner_of
 from sparky.source.probing import Prober
-from sparky.source.walk import Phase, Walk
-from sparky.source.walks import walk
-
-BY_GIT: Final = 5_000
-"""From so many commits in a window on, git is cheaper than GraphQL's 73 commits a point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +45,7 @@ class GitHubSource:
         clock: the time in UTC.
         host: the web host whose repositories these are.
         git: reads commits where GraphQL is denied or dear; told whose token to use by an owner.
+        by_git: from so many commits in a window on, they come by git.
         git_bytes: what is larger on GitHub's disks is not cloned, whatever it costs.
         clone_url: where git finds a repository.
     """
@@ -66,6 +58,7 @@ class GitHubSource:
         clock: Clock,
         host: str = "github.com",
         git: Callable[[str], Source] | None = None,
+        by_git: int = BY_GIT,
         git_bytes: int = Limits().bytes,
         clone_url: Callable[[Repo], str] = lambda repo: f"{repo.location}.git",
     ) -> None:
@@ -74,6 +67,9 @@ class GitHubSource:
         self._here = threading.local()
         """What each thread counted last."""
         self._prober = Prober(wire, mirror, clock)
+        self._catch_up = CatchUp(
+            wire, mirror, self._prober, clock, cloneable=self._cloneable, by_git=by_git
+        )
         self._clock = clock
         self._host = host
         self._git = git
@@ -113,7 +109,7 @@ class GitHubSource:
 
     def census(self, repo: Repo, window: Window) -> Census:
         """Bring what is missing of the window, and count it."""
-        state = self._bring(repo, window)
+        state = self._catch_up.bring(repo, window)
         expected = dict(state.counts)
         notes: list[str] = []
         gaps = [
@@ -172,97 +168,7 @@ class GitHubSource:
                 f"{repo.name} was changed by another worker while it was read", until=self._clock()
             )
 
-    # what is missing
-
-    def _bring(self, repo: Repo, window: Window) -> State:
-        """Ask for what the mirror lacks of the window; what it has then."""
-        state = self._mirror.state(repo.id, window)
-        walks = self._walks(repo, window, state)
-        if _is_whole(walks):
-            return state
-        with self._mirror.exclusive(repo):
-            # Another worker may just have brought it.
-            walks = self._walks(repo, window, self._mirror.state(repo.id, window))
-            commits = walks[Kind.COMMIT]
-            if isinstance(commits, CommitWalk) and commits.is_emptied:
-                taken = commits.empty()
-                self._mirror.keep(repo.id, taken.mark, drop=taken.drop)
-            while any(one.phase for one in walks.values()):
-                self._round(repo, walks, window)
-        return self._mirror.state(repo.id, window)
-
-    def _walks(self, repo: Repo, window: Window, state: State) -> Mapping[Kind, Walk]:
-        """What is to be done for each kind."""
-        probe = self._prober.probed(repo)
-
-        def known(oids: Collection[str]) -> frozenset[str]:
-            keys = self._mirror.known(repo.id, [f"commit:{oid}" for oid in oids])
-            return frozenset(key.removeprefix("commit:") for key in keys)
-
-        walks: dict[Kind, Walk] = {}
-        for kind in Kind:
-            mark, seen = state.marks.get(kind, Mark(kind=kind)), probe.seen.get(kind, "")
-            walks[kind] = walk(kind, mark, window, seen, now=self._clock(), known=known)
-        way = walks[Kind.COMMIT].mark.way
-        unchanged = walks[Kind.COMMIT].mark.seen == probe.seen.get(Kind.COMMIT)
-        if self._cloneable(repo) and (way.startswith("git: GitHub") or (way and unchanged)):
-            # Denied, or too many, before; git brings what is new by itself.
-            walks[Kind.COMMIT].phases.clear()
-        return walks
-
-    def _round(self, repo: Repo, walks: Mapping[Kind, Walk], window: Window) -> None:
-        """One request: a page of each kind that lacks something."""
-        turned = turn(self.wire, repo, walks, window)
-        for kind, reason in turned.lost.items():
-            self._denied(repo, walks[kind], reason)
-        for kind, page in turned.pages.items():
-            one, phase = walks[kind], walks[kind].phase
-            if isinstance(one, CommitWalk):
-                if page.total is not None and page.total >= BY_GIT and self._cloneable(repo):
-                    self._use_git(
-                        repo, one, f"there are {page.total:,} in the window and git is quicker"
-                    )
-                    continue
-                one.mark = replace(one.mark, way="")
-                taken = one.take_from(page.head, page.nodes, page.more, page.cursor)
-            else:
-                taken = one.take(page.nodes, page.more, page.cursor)
-            items = [_item(kind, node) for node in taken.nodes]
-            if one.phases or one.is_whole or not self._countable(one, phase, page):
-                self._mirror.keep(repo.id, one.mark, items, taken.drop)
-                continue
-            # Nobody may rely on the new mark before what is kept has been counted.
-            self._mirror.keep(repo.id, replace(one.mark, seen=""), items, taken.drop)
-            if self._differs(repo, one, page, window):
-                one.again()
-            self._mirror.keep(repo.id, one.mark)
-
-    def _countable(self, one: Walk, phase: Phase | None, page: Page) -> bool:
-        """Whether what GitHub counts must be what is kept; it is not where GitHub fails on some."""
-        if page.total is None or one.gaps:
-            return False
-        # Issues are counted from the mark on, which a walk into the depth moves.
-        return one.mark.kind is Kind.COMMIT or (phase is not None and phase.mode == "top")
-
-    def _differs(self, repo: Repo, one: Walk, page: Page, window: Window) -> bool:
-        """Whether GitHub counts others than there are: history was written anew, issues deleted."""
-        if one.mark.kind is Kind.COMMIT:
-            return page.total != self._mirror.state(repo.id, window).counts[Kind.COMMIT]
-        since = one.mark.since or BEGINNING
-        return (page.total or 0) < self._mirror.updated(repo.id, one.mark.kind, since)
-
-    def _denied(self, repo: Repo, one: Walk, reason: str) -> None:
-        """A kind that no credential may read, or that GitHub fails on."""
-        if isinstance(one, CommitWalk) and self._cloneable(repo):
-            self._use_git(repo, one, f"GitHub gives none: {reason}")
-            return
-        name = one.mark.kind.value.replace("_", " ")
-        self._mirror.keep(repo.id, one.deny(f"No {name}s could be read: {reason}"))
-
-    def _use_git(self, repo: Repo, one: CommitWalk, why: str) -> None:
-        one.phases.clear()
-        one.mark = replace(one.empty().mark, seen=one.seen, way=f"git: {why}")
-        self._mirror.keep(repo.id, one.mark, drop=ALWAYS)
+    # git
 
     def _cloneable(self, repo: Repo) -> bool:
         """Whether commits may come by git: a huge repository is read through the API alone."""
@@ -276,16 +182,3 @@ class GitHubSource:
 
     def _as_git(self, repo: Repo) -> Repo:
         return replace(repo, source="git", location=self._clone_url(repo))
-
-
-def _is_whole(walks: Mapping[Kind, Walk]) -> bool:
-    """Whether the mirror has all that was asked for."""
-    commits = walks[Kind.COMMIT]
-    emptied = isinstance(commits, CommitWalk) and commits.is_emptied
-    return not emptied and not any(one.phase for one in walks.values())
-
-
-def _item(kind: Kind, node: Node) -> Item:
-    """The item, without the secrets that stand in its text."""
-    item = githubparse.item(kind, node)
-    return replace(item, activity=redact.clean(item.activity))

@@ -28,6 +28,23 @@ TOUCHED = timedelta(days=1)
 """How exactly it is known when content was last used; what is used often is written seldom."""
 T = TypeVar("T")
 
+_CLEAR = sa.text("""
+    DELETE FROM activities
+    WHERE repository_id = :repo AND at >= :since AND at < :until AND payload ->> 'state' <> 'opened'
+""")
+
+# What was opened here, and neither still stands so nor ended later in the same window.
+_CLEAR_OPENED = sa.text("""
+    DELETE FROM activities AS a
+    WHERE a.repository_id = :repo AND a.at >= :since AND a.at < :until
+      AND a.payload ->> 'state' = 'opened' AND a.key <> ALL (CAST(:open AS text[]))
+      AND NOT EXISTS (
+          SELECT FROM activities AS later
+          WHERE later.repository_id = a.repository_id AND later.key = a.key
+            AND later.at > a.at AND later.at < :until
+      )
+""")
+
 _INSERT = sa.text("""
     INSERT INTO activities (repository_id, key, at, payload)
     SELECT :repo, made.key, made.at, made.payload
@@ -163,10 +180,12 @@ class Gateway:
     ) -> int:
         """Make the window's stored activities equal to these, in one transaction; how many.
 
-        Streams in batches of 500: memory does not grow with the window.
+        That something was opened stays stored although it was merged later in this window: a
+        window that ends in between needs it. Streams in batches of 500: memory does not grow with
+        the window, but for the keys of what is open.
         """
-        c = t.activities.c
-        inside = (c.repository_id == repo_id, c.at >= window.since, c.at < window.until)
+        inside = {"repo": repo_id, "since": window.since, "until": window.until}
+        still_open: list[str] = []
         total = 0
         with self._begin("activities") as connection:
             # A slow clone is not an idle client. And two fetches of one repository must not
@@ -177,7 +196,7 @@ class Gateway:
                     sa.func.pg_advisory_xact_lock(_lock_id(repo_id)),
                 )
             )
-            connection.execute(sa.delete(t.activities).where(*inside))
+            connection.execute(_CLEAR, inside)
             for batch in _batches(activities, BATCH):
                 made = {(one.key, one.at): one for one in batch}
                 given = {
@@ -187,14 +206,18 @@ class Gateway:
                     "payloads": [write(one) for one in made.values()],
                 }
                 total += connection.execute(_INSERT, given).rowcount
+                still_open += [key for (key, _), one in made.items() if one.state == "opened"]
+            connection.execute(_CLEAR_OPENED, {**inside, "open": still_open})
         return total
 
     def activities(self, repo_id: str, window: Window) -> tuple[Activity, ...]:
-        """The window's activities, oldest first."""
+        """The window's activities, oldest first; each as it stood at the window's end."""
         c = t.activities.c
-        return self._activities(
+        found = self._activities(
             c.repository_id == repo_id, c.at >= window.since, c.at < window.until
         )
+        last = {one.key: one for one in found}
+        return tuple(one for one in found if last[one.key] is one)
 
     def members(
         self, repo_id: str, keys: Collection[str], window: Window | None = None

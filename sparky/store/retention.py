@@ -20,7 +20,7 @@ class Policy:
     """How long what is kept: days since it was made or last used, at least 1."""
 
     activities_days: int = 180
-    """What happened in repositories; a digest keeps what it says of them."""
+    """What happened in repositories, also as a forge showed it; a digest keeps what it says."""
     runs_days: int = 60
     """Runs that have ended, with their jobs, steps and engine calls."""
     answers_days: int = 90
@@ -49,6 +49,38 @@ _ACTIVITIES = """
         LIMIT :batch
     ) AS old
     WHERE activities.repository_id = old.repository_id AND activities.key = old.key
+"""
+# What the mirror keeps of a forge is as old as the activities made of it. First the marks move, so
+# that an earlier window is read anew; then goes what no mark speaks for any more. A repository that
+# is being read, or whose reading was interrupted, is left to the next night. Releases stay: they
+# are few, and are always read whole.
+_MARKS = """
+    UPDATE forge_marks
+    SET since = :before,
+        payload = payload || jsonb_build_object(
+            'since', to_jsonb(CAST(:before AS timestamptz)), 'bottom', '')
+    WHERE (repository_id, kind) IN (
+        SELECT repository_id, kind FROM forge_marks
+        WHERE since < :before AND kind <> 'release'
+          AND jsonb_typeof(payload -> 'resume') = 'null'
+          AND pg_try_advisory_xact_lock(hashtextextended('sparky mirror ' || repository_id, 0))
+        LIMIT :batch
+    )
+"""
+_ITEMS = """
+    DELETE FROM forge_items USING (
+        SELECT old.repository_id, old.key FROM forge_marks
+        CROSS JOIN LATERAL (
+            SELECT repository_id, key FROM forge_items
+            WHERE repository_id = forge_marks.repository_id AND kind = forge_marks.kind
+              AND opened_at < least(:before, forge_marks.since)
+              AND coalesce(ended_at, opened_at) < least(:before, forge_marks.since)
+            LIMIT :batch
+        ) AS old
+        WHERE kind <> 'release' AND jsonb_typeof(payload -> 'resume') = 'null'
+        LIMIT :batch
+    ) AS old
+    WHERE forge_items.repository_id = old.repository_id AND forge_items.key = old.key
 """
 _JOBS = """
     DELETE FROM jobs WHERE id IN (
@@ -110,8 +142,11 @@ class Retention:
             return now - timedelta(days=days)
 
         ended = before(policy.runs_days)
+        happened = before(policy.activities_days)
+        self._all(_MARKS, before=happened)
         gone = {
-            "activities": self._all(_ACTIVITIES, before=before(policy.activities_days)),
+            "activities": self._all(_ACTIVITIES, before=happened),
+            "forge items": self._all(_ITEMS, before=happened),
             "jobs": self._all(_JOBS, before=ended),
             "runs": self._all(_RUNS, before=ended),
         }

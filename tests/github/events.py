@@ -180,6 +180,11 @@ class Events:
         repository.touch(now)
         return review
 
+    def delete_issue(self, repository: Repository, number: int) -> None:
+        """Gone for good; a later one does not get its number."""
+        del repository.history.issues[number]
+        repository.touch(self.clock.now())
+
     def release(self, repository: Repository, tag: str) -> Release:
         """Publish a release of the newest commit."""
         now, newest = self.clock.now(), repository.history.commits[-1]

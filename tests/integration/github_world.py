@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from sparky.model import Repo
 from sparky.ports import Source
+from sparky.source.catchup import BY_GIT
 from sparky.source.credentials import Holder, Keyring, Token
 from sparky.source.github import GitHubSource
 from sparky.source.githubwire import Wire
@@ -32,6 +33,7 @@ class Reader:
         *,
         reserve: float = 0.2,
         git: Path | None = None,
+        by_git: int = BY_GIT,
         holders: Callable[[Wire], list[Holder]] | None = None,
     ) -> None:
         self.budget = PostgresBudget(engine, reserve=reserve)
@@ -46,14 +48,15 @@ class Reader:
             budget=self.budget,
             clock=clock,
         )
-        by_git: Callable[[str], Source] | None = None
+        own: Callable[[str], Source] | None = None
         if git is not None:
-            by_git = lambda owner: GitSource(git)  # noqa: E731
+            own = lambda owner: GitSource(git)  # noqa: E731
         self.source = GitHubSource(
             self.wire,
             self.mirror,
             clock=clock,
-            git=by_git,
+            git=own,
+            by_git=by_git,
             clone_url=lambda repo: server.world.get(repo.id).clone_url or "",
         )
 

@@ -215,3 +215,24 @@ def test_a_pull_request_stands_in_each_window_in_which_something_happened(store:
     assert store.activities(REPO.id, first) == (opened,)
     assert store.members(REPO.id, [opened.key], first) == (opened,)
     assert store.members(REPO.id, [opened.key], second) == (merged,)
+
+
+def test_windows_that_overlap_take_nothing_from_each_other(store: Gateway) -> None:
+    """Opened in both, merged in the later one alone; then never opened at all."""
+    day = timedelta(days=1)
+    earlier = Window(WINDOW.since, WINDOW.since + 2 * day)
+    later = Window(WINDOW.since + day, WINDOW.since + 3 * day)
+    opened = replace(
+        activity(1),
+        key="pull_request:1",
+        kind=Kind.PULL_REQUEST,
+        at=later.since + day / 2,
+        state="opened",
+    )
+    merged = replace(opened, at=earlier.until + day / 2, state="merged")
+    store.replace_activities(REPO.id, earlier, iter([opened]))
+    store.replace_activities(REPO.id, later, iter([merged]))
+    assert store.activities(REPO.id, earlier) == (opened,)
+    assert store.activities(REPO.id, later) == (merged,)
+    store.replace_activities(REPO.id, later, iter([]))
+    assert store.activities(REPO.id, earlier) == ()
