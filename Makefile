@@ -45,8 +45,8 @@ check: setup-dev ## Check format, lint, types and who imports whom
 	$(BIN)/mypy $(CODE)
 	$(BIN)/lint-imports --no-logo
 
-bench: setup-dev ## Measure speed: make bench BENCH=ingest
-	@for name in $(BENCH); do $(BIN)/python bench/$$name.py $(ARGS) || exit; done
+bench: setup-dev ## Measure speed or quality: make bench BENCH=ingest
+	@for name in $(BENCH); do $(BIN)/python -m bench.$$name $(ARGS) || exit; done
 
 lock: setup-dev ## Write the lock files from pyproject.toml; ARGS=--upgrade takes the newest versions
 	$(COMPILE) --output-file requirements.txt $(ARGS)
