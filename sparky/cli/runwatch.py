@@ -94,7 +94,7 @@ def left(totals: Totals) -> str:
 
 
 def _headline(totals: Totals) -> Table:
-    line = Table.grid(padding=(0, 1))
+    line = Table.grid(padding=(0, 2))
     line.add_row(
         Text(totals.run.state, style="bold"),
         ProgressBar(total=max(totals.size, 1), completed=totals.ended, width=30),
@@ -125,13 +125,13 @@ def _busy(busiest: Sequence[Busy]) -> list[Table]:
     """A line each: the name, a bar of its chunks, and how many activities they hold."""
     if not busiest:
         return []
-    drawn = Table.grid(padding=(0, 1))
+    drawn = Table.grid(padding=(0, 2))
     for one in busiest:
-        name = harmless(one.repo)
+        name, chunks = harmless(one.repo), "chunk" if one.chunks == 1 else "chunks"
         drawn.add_row(
             Text(name if len(name) <= _NAME else f"{name[: _NAME - 1]}…"),
             ProgressBar(total=one.chunks, completed=one.chunks_done, width=20),
-            Text(f"{one.chunks_done:,} of {one.chunks:,} chunks", style="dim"),
+            Text(f"{one.chunks_done:,} of {one.chunks:,} {chunks}", style="dim"),
             Text(f"{one.activities:,} activities", style="dim"),
         )
     return [drawn]

@@ -1,4 +1,4 @@
-"""Flower, never without a password: neither its pages, nor its API, nor its metrics."""
+"""Flower, never without a password, with a table that tells repositories, and a memory."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from typing import Any
 from sparky.errors import UsageError
 from sparky.settings import Settings
 
+COLUMNS = "name,args,state,result,received,runtime,worker"
+"""What the table of tasks shows: the arguments hold the repository's name."""
+SAVE_SECONDS = 60
+"""How much a Flower that is killed forgets at most; one that is stopped forgets nothing."""
+
 
 def is_wanted(arguments: Sequence[str]) -> bool:
     """Whether this is the command line `celery -A sparky.farm.app … flower …`."""
@@ -15,7 +20,7 @@ def is_wanted(arguments: Sequence[str]) -> bool:
 
 
 def guard(settings: Settings) -> None:
-    """Let Flower ask for the user and password of the settings.
+    """Let Flower ask for the user and password of the settings, and keep what it has seen.
 
     Raises UsageError when there is no password: Flower alone would let everybody in.
     """
@@ -29,6 +34,10 @@ def guard(settings: Settings) -> None:
 
     secret = settings.flower_password.get_secret_value()
     default_options.basic_auth = [f"{settings.flower_user}:{secret}"]
+    default_options.tasks_columns = COLUMNS
+    default_options.persistent = True
+    default_options.db = str(settings.state_dir / "flower.db")
+    default_options.state_save_interval = SAVE_SECONDS * 1000
     Metrics.get = _guarded(Metrics.get)
 
 

@@ -16,6 +16,8 @@ from sparky.store.desk import OPEN, Desk
 
 RECENT = 60.0
 """Seconds over which the pace of a stage is taken."""
+FEW = 5
+"""So many steps of a stage must have ended before they tell its pace."""
 NOT_DONE = tuple(state for state in t.STEP_STATES if state != "done")
 
 
@@ -137,10 +139,10 @@ class Totals:
 
     @property
     def left(self) -> float | None:
-        """Seconds left by the pace of late; None while a stage that is needed has none.
+        """Seconds left by the pace of late; None before each stage that is needed has found one.
 
         Steps beget steps: what the earlier stages still have to do comes on top of what a stage
-        has, as much for each as it was so far.
+        has, as much for each as it was so far. The stage that needs longest says how long.
         """
         if self.run.ended:
             return None
@@ -148,12 +150,12 @@ class Totals:
         for stage in self.stages:
             made = stage.open + stage.ended
             to_come = stage.open + (before * made / ended_before if ended_before else 0.0)
-            if to_come >= 1:
-                if not stage.rate:
-                    return None
+            if stage.open and stage.ended < FEW <= to_come:
+                return None
+            if to_come >= 1 and stage.rate:
                 longest = max(longest, to_come / stage.rate)
             before, ended_before = to_come, stage.ended
-        return longest
+        return longest or None
 
 
 # An open run has as many jobs as its repositories; its states are counted, not listed.

@@ -60,8 +60,7 @@ def night(
         with store.engine.begin() as connection:
             for line in (
                 "UPDATE steps SET state = 'running', lease_until = now() WHERE state = 'waiting'",
-                "UPDATE steps SET state = 'done', lease_until = NULL, ended_at = now()"
-                " WHERE state = 'running'",
+                "UPDATE steps SET state = 'done', lease_until = NULL WHERE state = 'running'",
                 "UPDATE jobs SET state = 'running' WHERE state = 'waiting'",
                 "UPDATE jobs SET state = 'done', finished_at = now() WHERE state = 'running'",
                 "UPDATE runs SET state = 'partial', pending = 0, finished_at = now()",
@@ -200,6 +199,12 @@ def test_time_left_counts_what_earlier_stages_will_bring() -> None:
         )
     )
     assert totals.left == pytest.approx((700 + 500 * 2) / 5)
+
+
+def test_what_follows_swiftly_does_not_lengthen_the_time_left() -> None:
+    """A stage whose last minute was idle has no say; the one that works has."""
+    totals = of((stage("summarize", waiting=60, done=60, recent=60), stage("rollup", done=9)))
+    assert totals.left == pytest.approx(60)
 
 
 def test_there_is_no_time_left_to_tell_before_a_stage_has_a_pace() -> None:
