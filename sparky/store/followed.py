@@ -199,9 +199,9 @@ class Followed:
         return found[0]
 
     def past(self, repo_id: str) -> tuple[Past, ...]:
-        """What became of a repository, oldest first."""
+        """What became of a repository, in the order in which it was seen."""
         c = t.repository_turns.c
-        query = sa.select(t.repository_turns).where(c.repository_id == repo_id).order_by(c.at, c.id)
+        query = sa.select(t.repository_turns).where(c.repository_id == repo_id).order_by(c.id)
         with self._begin() as connection:
             return tuple(
                 Past(row.at, Event(Turn(row.turn), row.was, row.now))

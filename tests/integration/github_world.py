@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from sparky.model import Repo
-from sparky.ports import Source
+from sparky.model import Activity, Repo, Window
+from sparky.ports import Census, Source
 from sparky.source.catchup import BY_GIT
 from sparky.source.credentials import Holder, Keyring, Token
 from sparky.source.github import GitHubSource
@@ -18,7 +19,7 @@ from sparky.source.gitrepo import GitSource
 from sparky.store.budget import PostgresBudget
 from sparky.store.connection import connect
 from sparky.store.mirror import PostgresMirror
-from tests.github import Server
+from tests.github import Server, World
 from tests.github.repository import Repository
 
 
@@ -34,6 +35,7 @@ class Reader:
         reserve: float = 0.2,
         git: Path | None = None,
         by_git: int = BY_GIT,
+        git_bytes: int = 1 << 40,
         holders: Callable[[Wire], list[Holder]] | None = None,
     ) -> None:
         self.budget = PostgresBudget(engine, reserve=reserve)
@@ -57,6 +59,7 @@ class Reader:
             clock=clock,
             git=own,
             by_git=by_git,
+            git_bytes=git_bytes,
             clone_url=lambda repo: server.world.get(repo.id).clone_url or "",
         )
 
@@ -79,3 +82,35 @@ def repo_of(repository: Repository) -> Repo:
     """The value that `identify` would give."""
     url = f"https://github.com/{repository.full_name}"
     return Repo(repository.id, repository.full_name, "github", url, url)
+
+
+DEEDS = ("opened", "merged", "closed")
+
+
+def night(world: World, days: float = 60) -> Window:
+    """The window of some days up to now."""
+    now = world.clock.now()
+    return Window(now - timedelta(days=days), now + timedelta(seconds=1))
+
+
+def fetch(reader: Reader, repository: Repository, window: Window) -> tuple[Census, list[Activity]]:
+    """What the pipeline does with a source."""
+    repo = repo_of(repository)
+    reader.source.refresh(repo)
+    census = reader.source.census(repo, window)
+    return census, list(reader.source.activities(repo, window))
+
+
+def keys(reader: Reader, repository: Repository, window: Window) -> list[str]:
+    return sorted(a.key for a in fetch(reader, repository, window)[1])
+
+
+def true_keys(repository: Repository, window: Window) -> list[str]:
+    truth = repository.world.truth(repository.id, window.since, window.until)
+    return sorted(truth.keys_with(*DEEDS))
+
+
+def busy(world: World, kind: str = "pull_requests") -> Repository:
+    """The repository with the most of a kind among those that were pushed to lately."""
+    recent = [r for r in world if r.pushed_at > world.clock.now() - timedelta(days=9)]
+    return max(recent, key=lambda one: one.count(kind))
