@@ -7,6 +7,7 @@ import secrets
 import socket
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from sparky import wiring
@@ -19,7 +20,8 @@ from sparky.wiring import Wired
 LOOK_SECONDS = 1.0
 RESTARTS = 5
 """How often one process may die before the farm gives up."""
-GRACE_SECONDS = 20.0
+GRACE_SECONDS = 10
+"""How long workers may go on after Ctrl-C before they hand back what they have begun."""
 
 
 @dataclass(slots=True)
@@ -34,7 +36,8 @@ class Member:
 
     def start(self, settings: Settings) -> None:
         log = settings.state_dir / "logs" / f"{self.name}.log"
-        self.process = start(self.name, self.words, settings, log=log, environment=self.environment)
+        told = settings.with_changes(grace_seconds=GRACE_SECONDS)
+        self.process = start(self.name, self.words, told, log=log, environment=self.environment)
 
 
 def up(settings: Settings, watch: Watch) -> None:
@@ -61,9 +64,9 @@ def up(settings: Settings, watch: Watch) -> None:
         except KeyboardInterrupt:
             watch.say("Stopping; what is being worked on is handed back.")
         finally:
-            for member in members:
-                if member.process is not None:
-                    member.process.stop(GRACE_SECONDS)
+            running = [member.process for member in members if member.process is not None]
+            with ThreadPoolExecutor() as together:
+                list(together.map(lambda process: process.stop(GRACE_SECONDS + 10), running))
 
 
 def _members(wired: Wired, password: str) -> list[Member]:

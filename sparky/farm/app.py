@@ -47,7 +47,7 @@ def _configuration(settings: configuration.Settings) -> dict[str, Any]:
     # Twice the longest task, so that nothing healthy is delivered again.
     visibility = 2 * int(settings.git_timeout_seconds + settings.llm_timeout_seconds)
     return {
-        "include": ["sparky.farm.tasks"],
+        "include": ["sparky.farm.tasks", "sparky.farm.leaving"],
         "accept_content": ["json"],
         "task_serializer": "json",
         "task_ignore_result": True,
@@ -61,8 +61,6 @@ def _configuration(settings: configuration.Settings) -> dict[str, Any]:
         "worker_prefetch_multiplier": 1,
         "worker_disable_prefetch": True,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
-        "worker_soft_shutdown_timeout": 60.0,
-        "worker_enable_soft_shutdown_on_idle": False,
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         "worker_send_task_events": True,

@@ -104,6 +104,14 @@ class Settings(BaseModel):
         "some minutes: six attempts outlast an outage of two minutes.",
         examples=[8],
     )
+    grace_seconds: int = Field(
+        default=60,
+        ge=0,
+        le=86_400,
+        description="How long a worker that is told to stop (TERM) may go on with what it has "
+        "begun; then it hands that back. Give whoever stops it 10 s more.",
+        examples=[300],
+    )
     flower_user: str = Field(
         default="sparky",
         pattern=r"^[A-Za-z0-9._-]{1,64}$",

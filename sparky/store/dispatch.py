@@ -132,6 +132,27 @@ class Dispatch(Desk):
             )
             return again + wake(connection, self.farm, t.STAGES, most=most)
 
+    def hand_back(self, worker: str) -> tuple[Bell, ...]:
+        """Put back what this worker, which is about to end, has in work; burns no attempt.
+
+        Returns: the bells to ring, so that others take it up at once.
+        """
+        c = t.steps.c
+        with self._begin("hand_back") as connection:
+            mine = (
+                sa.select(c.id)
+                .where(c.farm == self.farm, c.state == "running", c.worker == worker)
+                # What it is just completing is not put back.
+                .with_for_update(skip_locked=True)
+            )
+            stages = connection.execute(
+                sa.update(t.steps)
+                .where(c.id.in_(mine))
+                .values(state="waiting", lease_until=None, worker=None, rung_at=None)
+                .returning(c.stage)
+            ).scalars()
+            return wake(connection, self.farm, sorted(set(stages)))
+
     def dead(self, *, attempts: int) -> tuple[tuple[int, int], ...]:
         """Steps (id, attempt) whose last attempt's worker went silent: they must be stopped."""
         c = t.steps.c
