@@ -7,6 +7,7 @@ hash=$(tr -d '\n' </run/secrets/redis_password | sha256sum | cut -d ' ' -f 1)
 cat >/tmp/redis.conf <<CONF
 user default reset on nopass +ping
 user sparky reset on #$hash ~* &* -@all +@read +@write +@pubsub +@transaction +@connection +@blocking -@dangerous -@admin -@scripting +info +evalsha +script|load +script|exists +time
+protected-mode no
 dir /data
 appendonly yes
 appendfsync everysec

@@ -31,6 +31,8 @@ mount --rbind /sys/fs/cgroup {folder}/cgroup
 mount -t sysfs sysfs /sys
 mount --rbind {folder}/cgroup /sys/fs/cgroup
 mount -t tmpfs tmpfs /run
+echo nameserver 127.0.0.1 >{folder}/resolv.conf
+mount --bind {folder}/resolv.conf /etc/resolv.conf
 mkdir -p /run/docker/netns
 exec dockerd --host unix://{folder}/docker.sock --data-root {data} --exec-root {folder}/exec \
     --pidfile {folder}/docker.pid {options}
@@ -141,7 +143,10 @@ def nodes(
 
 
 def _connect(node: Node, number: int) -> None:
-    """Give the node a network namespace with its address on the bridge."""
+    """Give the node a network namespace with its address on the bridge, and no way further.
+
+    So what asks the internet, as Swarm does for each image, hears no at once.
+    """
     outer, inner = f"sparky-lab{number}", "eth0"
     _ip("netns", "add", node.name)
     _ip("link", "add", outer, "type", "veth", "peer", "name", inner, "netns", node.name)
@@ -150,7 +155,6 @@ def _connect(node: Node, number: int) -> None:
         ("addr", "add", f"{node.address}/24", "dev", inner),
         ("link", "set", inner, "up"),
         ("link", "set", "lo", "up"),
-        ("route", "add", "default", "via", f"{NETWORK}.254"),
     ):
         _ip("-n", node.name, *words)
 

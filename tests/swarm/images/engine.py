@@ -8,7 +8,7 @@ import xllamacpp
 params = xllamacpp.CommonParams()
 params.model.path = "/engine/weights.gguf"
 params.model_alias = {os.environ["SPARKY_TRTLLM_MODEL"].rpartition("/")[2]}
-params.hostname = "0.0.0.0"
+params.hostnames = ["0.0.0.0"]
 params.port = int(os.environ["SPARKY_TRTLLM_PORT"])
 params.n_parallel = 3
 params.n_ctx = 3 * 8192
@@ -16,5 +16,4 @@ params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2
 params.endpoint_metrics = True
 params.ui = False
 server = xllamacpp.Server(params)
-print("serves at", server.listening_address, flush=True)
 signal.sigwait({signal.SIGTERM, signal.SIGINT})
