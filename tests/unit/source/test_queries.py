@@ -17,7 +17,7 @@ from sparky.model import Kind
 from sparky.source import queries
 from tests.github import cost, schema
 
-NAMES = ("identify", "probe", "activity", "rest")
+NAMES = ("identify", "probe", "activity", "rest", "owned", "search", "listed", "named")
 FIELDS = {
     Kind.COMMIT: "commits",
     Kind.PULL_REQUEST: "pullRequests",
@@ -71,3 +71,25 @@ def test_the_largest_pages_of_any_kinds_cost_a_point(kinds: tuple[Kind, ...]) ->
 def test_the_rest_of_all_nested_lists_costs_a_point() -> None:
     lists = ("parents", "associatedPullRequests", "labels", "closingIssuesReferences", "reviews")
     assert price("rest", dict.fromkeys(lists, True)).points == 1
+
+
+@pytest.mark.parametrize("name", ["owned", "search"])
+def test_the_largest_page_of_a_list_costs_a_point(name: str) -> None:
+    found = price(name, {"first": queries.LISTED})
+    assert (found.requests, found.points, found.errors) == (1, 1, [])
+    assert price(name, {"first": queries.LISTED + 1}).errors
+
+
+def test_as_many_repositories_as_are_asked_for_by_id_or_name_cost_a_point() -> None:
+    by_id = price("listed", {"ids": ["x"] * queries.LISTED})
+    assert (by_id.requests, by_id.points, by_id.errors) == (0, 1, [])
+    assert price("listed", {"ids": ["x"] * (queries.LISTED + 1)}).errors
+    assert (price("named", {}).requests, price("named", {}).points) == (0, 1)
+
+
+def test_the_query_by_name_has_as_many_slots_as_are_said() -> None:
+    operation = queries.document("named").definitions[0]
+    assert isinstance(operation, OperationDefinitionNode)
+    variables = {one.variable.name.value for one in operation.variable_definitions or ()}
+    slots = range(queries.NAMED)
+    assert variables == {f"{word}{slot}" for word in ("owner", "name") for slot in slots}
