@@ -17,15 +17,20 @@ from sparky.claims.lexicon import (
     NEGATIONS,
     NEGATIVE,
     OPPOSITES,
+    PAGES,
+    SAMPLES,
     STOPPING,
     SYMPTOMS,
     TESTED,
     act,
     supported,
 )
+from sparky.claims.names import is_file
 from sparky.claims.statement import Statement
 from sparky.claims.stems import stem
+from sparky.claims.verbs import is_verb
 from sparky.model import Change
+from sparky.paths import Sort
 
 _NOT = frozenset(map(stem, NEGATIONS))
 _TO_VERSION = re.compile(r"\b(?:updat|upgrad|bump)\w*\s.*\bto\s+(?:version\s+)?v?\d", re.IGNORECASE)
@@ -94,6 +99,23 @@ def lead(said: Statement) -> Iterator[str]:
         yield f"says {said.plain[0]}, where the activities say {titles[0]}"
 
 
+def borrowed(said: Statement) -> Iterator[str]:
+    """A verb from within a title keeps its object: `fix the lamp to remove soot` removes no lamp."""
+    if not said.plain or not (wanted := act(stem(said.plain[0]))):
+        return
+    objects = said.content - FREE - {stem(said.plain[0])}
+    for one in said.evidence:
+        found = [stem(word) for word in one.title_words]
+        if not found or act(found[0]) == wanted or said.plain[0] in one.title_words[:1]:
+            continue
+        at = next((i for i, w in enumerate(found) if i and act(w) == wanted), None)
+        if at is None or not is_verb(one.title_words[0]):
+            continue
+        behind = {w for w in found[at + 1 :] if w not in FUNCTION and w not in FREE}
+        if behind and objects and behind.isdisjoint(objects):
+            yield f"says {said.plain[0]} of something else than the activities"
+
+
 def about(said: Statement) -> Iterator[str]:
     """What is only documented or tested is not told as done."""
     for kind, change, signs in (
@@ -107,6 +129,22 @@ def about(said: Statement) -> Iterator[str]:
         )
         if only and signs.isdisjoint(said.content):
             yield f"claims what the activities only {kind}"
+            continue
+        touched = {sort for one in said.evidence for sort in one.sorts}
+        if touched and touched <= _ONLY[kind] and not _of_its_kind(said, kind, signs):
+            yield f"claims what the activities only {kind}, as their files say"
+
+
+_ONLY = {"document": {Sort.DOCUMENTATION, Sort.CHANGELOG}, "test": {Sort.TESTS}}
+_PARTS = {"document": PAGES, "test": SAMPLES}
+
+
+def _of_its_kind(said: Statement, kind: str, signs: frozenset[str]) -> bool:
+    """Whether a text shows that it is about pages or tests: by a word, or by a file's name."""
+    if not (signs | _PARTS[kind]).isdisjoint(said.content):
+        return True
+    names = [token.text for token in said.tokens if token.name]
+    return any(is_file(said, name) for name in names)
 
 
 _TESTS = re.compile(

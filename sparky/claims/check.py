@@ -21,6 +21,7 @@ _CHECKS: tuple[Callable[[Statement], Iterator[str]], ...] = (
     acts.acts,
     acts.lead,
     acts.about,
+    acts.borrowed,
     acts.objects,
     acts.conditions,
     acts.directions,

@@ -205,6 +205,8 @@ class Evidence:
     pairs: tuple[Pair, ...]
     title_words: tuple[str, ...]
     """Words of the title in order, in lower case, without its prefix."""
+    sorts: frozenset[Sort]
+    """What its files are: code, tests, documentation."""
     about: Change | None
     """What the title's prefix says that it is about, such as tests."""
 
@@ -247,6 +249,7 @@ def of(activity: Activity) -> Evidence:
             ),
         ),
         title_words=tuple(words(parse(spoken).text)),
+        sorts=frozenset(paths.sort(file.path) for file in activity.files),
         about=parse(title).change,
     )
 

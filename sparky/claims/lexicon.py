@@ -315,5 +315,13 @@ DOCUMENTED = _stems(
 TESTED = _stems("test testing coverage benchmark pytest unittest")
 """What a text about documentation or tests says, so that it does not claim the thing itself."""
 
+PAGES = _stems(
+    "docs page changelog log history news release link url translation spelling grammar wording phrase"
+    " text reference api quickstart install installation faq index heading title table list badge logo"
+    " author contributor copyright licence license name version advice instruction"
+)
+SAMPLES = _stems("sample fixture data case snapshot mock assertion assert script check ci expect")
+"""What a text about pages or tests alone may speak of instead."""
+
 CONDITIONS = frozenset("when if unless except until without only".split())
 """Words that narrow what a title says."""

@@ -37,7 +37,8 @@ _FORMS = (
     ),
     (
         re.compile(
-            r"\b(?:this|the|these) (?:commit|change|activit(?:y|ies)|patch|item)s?\b", re.IGNORECASE
+            r"\b(?:this|the|these) (?:commit|change|activit(?:y|ies)|patch|item)s?\b(?!(?: |-)?logs?\b)",
+            re.IGNORECASE,
         ),
         "speaks of the change instead of saying it",
     ),
