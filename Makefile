@@ -1,7 +1,7 @@
 # `make` alone lists what can be done here. Every command sets up .venv first, which is instant the second time.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock wheelhouse images clean setup setup-dev
+.PHONY: help run test check bench chaos lock wheelhouse images clean setup setup-dev
 
 # The repository to read: a path, a git URL or owner/name.
 REPO := $(CURDIR)
@@ -47,6 +47,9 @@ check: setup-dev ## Check format, lint, types and who imports whom
 
 bench: setup-dev ## Measure speed or quality: make bench BENCH=ingest
 	@for name in $(BENCH); do $(BIN)/python -m bench.$$name $(ARGS) || exit; done
+
+chaos: setup-dev ## Run 1000 repositories in a storm of faults: make chaos ARGS="--repositories 200"
+	$(BIN)/python -m tests.faults.storm $(ARGS)
 
 lock: setup-dev ## Write the lock files from pyproject.toml; ARGS=--upgrade takes the newest versions
 	$(COMPILE) --output-file requirements.txt $(ARGS)
