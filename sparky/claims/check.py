@@ -45,11 +45,13 @@ _JOINT = re.compile(
 )
 
 _NOWHERE = re.compile(
-    r",?\s+(?:in|of|for|within|across|throughout) the (?:whole |entire )?"
-    r"(?:project|code ?base|code|repository|software|application|system)(?=[.,;]|\s|$)",
+    r",?\s+(?:in|of|for|from|within|across|throughout) the (?:whole |entire )?"
+    r"(?:project|code ?base|code|repository|software|application|system)(?=[.,;]|\s|$)"
+    r"|,?\s+(?:that|which) (?:was|were|is|are|had been) caus(?:ing|ed) "
+    r"(?:\w+ )?(?:issues?|problems?|errors?|bugs?)(?=[.,;]|$)",
     re.IGNORECASE,
 )
-"""A place that says nothing: where else should a change have been made?"""
+"""A place or a clause that says nothing: where else should a change have been made?"""
 
 _CALLED = re.compile(
     r"\b(?:the|an?)\s+(?P<name>`[^`]+`|[^\s,;]+)\s+(?P<kind>command|component|crate|class|file|function"

@@ -185,6 +185,7 @@ def test_who_reviewed_is_checked_by_part() -> None:
         ("Fixed the fuel gauge, making it more robust and reliable.", "Fixed the fuel gauge."),
         ("Fixed the fuel gauge in the dashboard.", "Fixed the fuel gauge."),
         ("Fixed the fuel gauge in the project.", "Fixed the fuel gauge."),
+        ("Fixed the fuel gauge, which was causing issues.", "Fixed the fuel gauge."),
         ("Fixed the fuel gauge in the `gauge` component.", "Fixed the fuel gauge in `gauge`."),
         (
             "Fixed the fuel gauge in the gauge.py file.",
@@ -377,3 +378,24 @@ def test_no_real_title_passes_with_another_verb(other: str) -> None:
         and not claims.problems(text := f"{other} {rest}.", [make.commit(1, f"{verb} {rest}")])
     ]
     assert passed == []
+
+
+@pytest.mark.parametrize(
+    ("title", "path", "text"),
+    [
+        ("Fix the lamp to remove soot", "src/lamp.py", "Removed the lamp."),
+        ("Limit cleaning of the pump, drop no oil", "src/pump.py", "Dropped cleaning of the pump."),
+        ("Add teapot type", "docs/teapots.md", "Added the teapot type."),
+        ("Add sample teapot", "tests/teapots/test_green.py", "Added teapot highlighting."),
+    ],
+)
+def test_what_was_done_is_done_to_its_own_object(title: str, path: str, text: str) -> None:
+    """A verb from within the title keeps its object, and a page or a test is not the thing itself."""
+    change = make.commit(1, title, files=(make.file_change(path),))
+    assert claims.problems(text, [change]) != ()
+
+
+def test_change_log_is_no_change() -> None:
+    """A text may speak of the change log, though not of the change."""
+    change = make.commit(1, "Fix typos in the change log", files=(make.file_change("CHANGES.md"),))
+    assert claims.problems("Fixed typos in the change log.", [change]) == ()
