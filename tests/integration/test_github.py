@@ -31,40 +31,18 @@ from tests.github import Fault, Limits, Server, What, World
 from tests.github.clock import START
 from tests.github.fixture import Serving, serving
 from tests.github.repository import Repository
-from tests.integration.github_world import Reader, reading, repo_of
+from tests.integration.github_world import (
+    Reader,
+    busy,
+    fetch,
+    keys,
+    night,
+    reading,
+    repo_of,
+    true_keys,
+)
 
 __all__ = ["serving"]
-
-DEEDS = ("opened", "merged", "closed")
-
-
-def night(world: World, days: float = 60) -> Window:
-    """The window of some days up to now."""
-    now = world.clock.now()
-    return Window(now - timedelta(days=days), now + timedelta(seconds=1))
-
-
-def fetch(reader: Reader, repository: Repository, window: Window) -> tuple[Census, list[Activity]]:
-    """What the pipeline does with a source."""
-    repo = repo_of(repository)
-    reader.source.refresh(repo)
-    census = reader.source.census(repo, window)
-    return census, list(reader.source.activities(repo, window))
-
-
-def keys(reader: Reader, repository: Repository, window: Window) -> list[str]:
-    return sorted(a.key for a in fetch(reader, repository, window)[1])
-
-
-def true_keys(repository: Repository, window: Window) -> list[str]:
-    truth = repository.world.truth(repository.id, window.since, window.until)
-    return sorted(truth.keys_with(*DEEDS))
-
-
-def busy(world: World, kind: str = "pull_requests") -> Repository:
-    """The repository with the most of a kind among those that were pushed to lately."""
-    recent = [r for r in world if r.pushed_at > world.clock.now() - timedelta(days=9)]
-    return max(recent, key=lambda one: one.count(kind))
 
 
 @pytest.fixture
