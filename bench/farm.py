@@ -38,7 +38,7 @@ from sparky.services import Wanted, attach, remove
 from sparky.settings import Settings
 from sparky.store import schema
 from sparky.store.cache import for_client
-from sparky.store.connection import connect
+from sparky.store.connection import connect, statement
 from sparky.store.gateway import Gateway
 from sparky.store.runs import Runs
 
@@ -62,7 +62,7 @@ SLOWEST = sa.text("""
     SELECT calls, round(total_exec_time) AS ms, left(regexp_replace(query, '\\s+', ' ', 'g'), 90)
     FROM pg_stat_statements ORDER BY calls DESC, total_exec_time DESC LIMIT 60
 """)
-STATES = sa.text("SELECT state, count(*) FROM jobs WHERE run_id = :run GROUP BY state")
+STATES = sa.text("SELECT state, count(*) AS bench FROM jobs WHERE run_id = :run GROUP BY state")
 
 
 def main() -> None:
@@ -164,12 +164,13 @@ def farm(
         worker("bench.instant", words, dict(os.environ), app) as working,
         process(["-A", "bench.instant", "beat", "--schedule", str(state / "beat")]) as beat,
     ):
-        night(settings, app, engine, "warm", WARM)
+        night(settings, app, engine, tracked(engine, "warm", WARM))
         for size in sizes:
+            repos = tracked(engine, f"r{size}", size)
             with _as_superuser(database) as connection:
                 connection.execute(sa.text("SELECT pg_stat_statements_reset()"))
             with watched(for_client(broker), [working.pid, beat.pid]) as watch:
-                seconds = night(settings, app, engine, f"r{size}", size)
+                seconds = night(settings, app, engine, repos)
             rows.append(
                 {
                     "repositories": size,
@@ -186,23 +187,29 @@ def farm(
     return rows
 
 
-def night(settings: Settings, app: Celery, engine: sa.Engine, run: str, count: int) -> float:
-    """Seconds from the start of a run over so many new repositories until all are done."""
+def tracked(engine: sa.Engine, name: str, count: int) -> list[str]:
+    """So many new repositories; their ids."""
     store = Gateway(engine)
-    repos = [Repo(f"bench:{run}-{n}", f"{run}/{n}", "git", f"/bench/{n}") for n in range(count)]
+    repos = [Repo(f"bench:{name}-{n}", f"{name}/{n}", "git", f"/bench/{n}") for n in range(count)]
     for repo in repos:
         store.add_repo(repo)
+    return [repo.id for repo in repos]
+
+
+def night(settings: Settings, app: Celery, engine: sa.Engine, repos: Sequence[str]) -> float:
+    """Seconds from the start of a run over these repositories until all are done."""
+    run = f"run-{repos[0]}"
     began = time.monotonic()
-    ring(app, Runs(engine, farm=settings.farm).start(run, WINDOW, [r.id for r in repos], {}))
+    ring(app, Runs(engine, farm=settings.farm).start(run, WINDOW, repos, {}))
     while True:
         _in_time(began)
         time.sleep(0.2)
-        with engine.begin() as connection:
+        with statement(engine) as connection:
             states = {state: int(n) for state, n in connection.execute(STATES, {"run": run})}
         if not states.keys() & {"waiting", "running"}:
             break
-    if states != {"done": count}:
-        raise SystemExit(f"the run ended with {states}, not with {count} done")
+    if states != {"done": len(repos)}:
+        raise SystemExit(f"the run ended with {states}, not with {len(repos)} done")
     return time.monotonic() - began
 
 
