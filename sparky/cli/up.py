@@ -19,7 +19,9 @@ from sparky.wiring import Wired
 
 LOOK_SECONDS = 1.0
 RESTARTS = 5
-"""How often one process may die before the farm gives up."""
+"""How often one process may die in a row before the farm gives up."""
+WELL_SECONDS = 600.0
+"""A process that has run for so long is well again: earlier deaths count no longer."""
 GRACE_SECONDS = 10
 """How long workers may go on after Ctrl-C before they hand back what they have begun."""
 
@@ -32,10 +34,12 @@ class Member:
     words: list[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     deaths: int = 0
+    started: float = 0.0
     process: Process | None = None
 
     def start(self, settings: Settings) -> None:
         log = settings.state_dir / "logs" / f"{self.name}.log"
+        self.started = time.monotonic()
         told = settings.with_changes(grace_seconds=GRACE_SECONDS)
         self.process = start(self.name, self.words, told, log=log, environment=self.environment)
 
@@ -100,7 +104,8 @@ def _mend(member: Member, settings: Settings, watch: Watch) -> None:
     try:
         member.process.check()
     except ServiceError as error:
-        member.deaths += 1
+        well = time.monotonic() - member.started > WELL_SECONDS
+        member.deaths = 1 if well else member.deaths + 1
         if member.deaths > RESTARTS:
             raise
         watch.problem(error)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import time
 from typing import Generic, Protocol, TypeVar
 
 from sparky.errors import ServiceError
 from sparky.services.child import Child
 
 RESTARTS = 3
+WELL_SECONDS = 600.0
+"""A service that has run for so long is well again: earlier deaths count no longer."""
 
 log = logging.getLogger("sparky.services.keeper")
 
@@ -63,14 +66,18 @@ class Unit(Generic[S]):
         child = await self.service.start()
         try:
             self._up.set_result(None)
-            for _ in range(RESTARTS):
+            deaths = 0
+            while True:
+                began = time.monotonic()
                 status = await child.wait()
+                deaths = 1 if time.monotonic() - began > WELL_SECONDS else deaths + 1
+                if deaths > RESTARTS:
+                    log.error("%s ended with status %s; given up", self.service.name, status)
+                    return
                 log.error("%s ended with status %s; starting it again", self.service.name, status)
                 self._up = _future()  # who asks now waits for the new start
                 child = await self.service.start()
                 self._up.set_result(None)
-            status = await child.wait()
-            log.error("%s ended with status %s; given up", self.service.name, status)
         finally:
             await self.service.stop(child)
 

@@ -49,6 +49,8 @@ def connect(url: str, *, pool: int = 10) -> sa.Engine:
             "application_name": APPLICATION,
             "connect_timeout": 10,
             "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
             # A server that is gone without a word is noticed in the middle of a statement too.
             "tcp_user_timeout": 60_000,
             "options": "-c timezone=UTC -c idle_in_transaction_session_timeout=60000",
