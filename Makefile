@@ -1,7 +1,7 @@
 # `make` alone lists what can be done here. Every command sets up .venv first, which is instant the second time.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench chaos lock wheelhouse images clean setup setup-dev
+.PHONY: help run test check bench chaos lock wheelhouse images clean setup setup-dev setup-lab
 
 # The repository to read: a path, a git URL or owner/name.
 REPO := $(CURDIR)
@@ -36,8 +36,18 @@ run: export SOURCE := $(value REPO)
 run:
 	@$(BIN)/sparky run $(ARGS) -- "$$SOURCE"
 
-test: setup-dev ## Run the tests: make test ARGS="tests/unit -k chunks"
-	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
+# Tests of the stack have Docker Engines of their own, one set at a time: they run after the others, alone.
+STACK_TESTS := tests/swarm
+TOGETHER := --numprocesses logical --maxprocesses 4 --dist loadfile
+
+test: $(if $(ARGS),$(if $(findstring $(STACK_TESTS),$(ARGS)),setup-lab,setup-dev),setup-lab)
+test: ## Run the tests: make test ARGS="tests/unit -k chunks"
+ifeq ($(strip $(ARGS)),)
+	$(BIN)/pytest $(TOGETHER) --ignore $(STACK_TESTS)
+	$(BIN)/pytest $(STACK_TESTS)
+else
+	$(BIN)/pytest $(if $(findstring $(STACK_TESTS),$(ARGS)),,$(TOGETHER)) $(ARGS)
+endif
 
 check: setup-dev ## Check format, lint, types and who imports whom
 	$(BIN)/ruff format --check
@@ -79,3 +89,6 @@ setup:
 
 setup-dev:
 	@tools/bootstrap dev
+
+setup-lab:
+	@tools/bootstrap lab

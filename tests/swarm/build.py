@@ -65,6 +65,7 @@ def _bootstrap(archive: Path) -> None:
 
 def images(node: Node) -> None:
     """Everything that stack.yml names, built on this engine."""
+    wheelhouse()
     base(node)
     _build(node, SPARKY, ROOT, ROOT / "swarm/Dockerfile", BASE=BASE)
     _build(node, TRTLLM, ROOT, ROOT / "swarm/trtllm/Dockerfile", BASE=BASE)
@@ -88,7 +89,8 @@ def images(node: Node) -> None:
 
 def wheelhouse() -> None:
     """Fetch what the image is built from."""
-    _do("make", "--directory", str(ROOT), "wheelhouse")
+    # The environment that runs the tests is set up already.
+    _do("make", "--directory", str(ROOT), "--old-file=setup-dev", "wheelhouse")
 
 
 def _build(node: Node, name: str, context: Path, file: Path, **arguments: str) -> None:

@@ -7,11 +7,13 @@ that `tools/bootstrap lab` installs.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ from typing import Any
 BRIDGE = "sparky-lab"
 NETWORK = "10.213.0"
 """Beyond what Docker gives its own networks."""
+LOCK = Path(tempfile.gettempdir()) / "sparky-lab.lock"
 
 START = """
 set -e
@@ -107,39 +110,61 @@ class Node:
         return (self.folder / "log").read_text(errors="replace")
 
 
-@contextmanager
-def nodes(
-    folder: Path, data: Sequence[Path], options: Sequence[Sequence[str]] = ()
-) -> Iterator[list[Node]]:
-    """So many engines as there are data folders, on one bridge, for as long as the block runs.
+class Lab:
+    """Machines on one bridge, each with its engine, as they are asked for.
 
     Args:
         folder: short, as a socket's path may not be long; its content is lost.
-        options: further arguments for each one's `dockerd`.
+        cache: where images are kept between runs.
     """
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self._folder = folder
+        self._cache = cache
+        self.nodes: list[Node] = []
+
+    def start(self, *options: str) -> Node:
+        """One more machine, without containers, volumes or a Swarm.
+
+        Args:
+            options: further arguments of its `dockerd`.
+        """
+        number = len(self.nodes) + 1
+        data = self._cache / f"engine{number}"
+        node = Node(
+            f"node{number}", f"{NETWORK}.{number}", self._folder / str(number), data, options
+        )
+        # What an earlier run left when it was killed.
+        shutil.rmtree(data / "swarm", ignore_errors=True)
+        self.nodes.append(node)
+        _connect(node, number)
+        node.start()
+        for kind in ("container", "volume", "network", "image"):
+            node.run(kind, "prune", "--force")
+        return node
+
+
+@contextmanager
+def opened(folder: Path, cache: Path) -> Iterator[Lab]:
+    """A lab for as long as the block runs; a second one waits for the first to end."""
     assert os.getuid() == 0, "engines are started as root alone"
     for program in ("dockerd", "docker", "ip", "iptables", "nsenter", "unshare"):
         assert shutil.which(program), f"{program} is missing: tools/bootstrap lab"
-    shutil.rmtree(folder, ignore_errors=True)
-    made: list[Node] = []
-    _ip("link", "add", BRIDGE, "type", "bridge")
-    try:
-        _ip("addr", "add", f"{NETWORK}.254/24", "dev", BRIDGE)
-        _ip("link", "set", BRIDGE, "up")
-        for number, one in enumerate(data, 1):
-            node = Node(
-                f"node{number}", f"{NETWORK}.{number}", folder / str(number), one,
-                options[number - 1] if options else (),
-            )  # fmt: skip
-            made.append(node)
-            _connect(node, number)
-            node.start()
-        yield made
-    finally:
-        for node in made:
-            node.stop()
-            _ip("netns", "del", node.name, check=False)
-        _ip("link", "del", BRIDGE)
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        shutil.rmtree(folder, ignore_errors=True)
+        _ip("link", "add", BRIDGE, "type", "bridge")
+        lab = Lab(folder, cache)
+        try:
+            _ip("addr", "add", f"{NETWORK}.254/24", "dev", BRIDGE)
+            _ip("link", "set", BRIDGE, "up")
+            yield lab
+        finally:
+            for node in reversed(lab.nodes):
+                node.stop()
+                _ip("netns", "del", node.name, check=False)
+            _ip("link", "del", BRIDGE)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _connect(node: Node, number: int) -> None:

@@ -12,7 +12,8 @@ params.hostnames = ["0.0.0.0"]
 params.port = int(os.environ["SPARKY_TRTLLM_PORT"])
 params.n_parallel = 3
 params.n_ctx = 3 * 8192
-params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 2
+# One thread each: threads that wait for each other crawl where cores are shared.
+params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
 params.endpoint_metrics = True
 params.ui = False
 server = xllamacpp.Server(params)

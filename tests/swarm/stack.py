@@ -1,0 +1,150 @@
+"""stack.yml on a Swarm of the lab: deployed as an operator does it, with other variables."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.swarm import build
+from tests.swarm.lab import Node, environment, eventually
+
+ROOT = Path(__file__).parents[2]
+NAME = "sparky"
+LABELS = ("engine", "head", "edge", "farm", "store", "standby")
+
+SMALL = {
+    "SPARKY_IMAGE": build.SPARKY,
+    "SPARKY_TRTLLM_IMAGE": build.ENGINE,
+    "SPARKY_HAPROXY_IMAGE": build.BASE,
+    "SPARKY_REDIS_IMAGE": build.STORES,
+    "SPARKY_POSTGRES_IMAGE": build.STORES,
+    # A model of 135 million parameters on the processor.
+    "SPARKY_TRTLLM_MODEL": f"/srv/models/{build.MODEL}",
+    "SPARKY_LLM_MODEL": build.MODEL,
+    "SPARKY_LLM_CONTEXT": "8192",
+    "SPARKY_LLM_REASONING_TOKENS": "0",
+    "SPARKY_GATEWAY_MAXCONN": "2",
+    "SPARKY_GATEWAY_PROBE_TOKENS": "2",
+    "SPARKY_GATEWAY_PROBE_TIMEOUT": "60s",
+    # A machine of two processors.
+    "SPARKY_ENGINE_MEMLOCK": "8388608",
+    "SPARKY_FETCH_PROCESSES": "2",
+    "SPARKY_SUMMARIZE_THREADS": "4",
+    "SPARKY_DEFAULT_THREADS": "4",
+    "SPARKY_POSTGRES_BUFFERS": "64MB",
+    "SPARKY_POSTGRES_MEMORY_RESERVED": "128M",
+    "SPARKY_GRACE": "30s",
+} | {
+    f"SPARKY_{name}_CPUS{suffix}": value
+    for name in ("FETCH", "SUMMARIZE", "DEFAULT", "POSTGRES")
+    for suffix, value in (("", "2"), ("_RESERVED", "0.05"))
+}
+"""Variables that fit the stack into the lab."""
+
+
+@dataclass
+class Stack:
+    """A stack on a manager's Swarm."""
+
+    node: Node
+    variables: dict[str, str] = field(default_factory=lambda: dict(SMALL))
+
+    def prepare(self) -> None:
+        """Make a Swarm of the node, with every label, and the secrets."""
+        self.node.run("swarm", "init", "--advertise-addr", self.node.address)
+        labels = [word for name in LABELS for word in ("--label-add", f"sparky.{name}=true")]
+        self.node.run("node", "update", *labels, self.node.name)
+        self.secrets("1")
+
+    def secrets(self, version: str) -> None:
+        """Make a version of the secrets."""
+        done = subprocess.run(
+            [str(ROOT / "swarm/secrets"), version],
+            env=self.environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+
+    def environment(self) -> dict[str, str]:
+        """What an operator has exported."""
+        socket = f"unix://{self.node.folder}/docker.sock"
+        return dict(environment(**self.variables, DOCKER_HOST=socket))
+
+    def deploy(self, *files: str, **variables: str) -> None:
+        """`docker stack deploy`, with these variables from now on."""
+        self.variables |= variables
+        words = [word for file in ("stack.yml", *files) for word in ("--compose-file", file)]
+        done = subprocess.run(
+            ["docker", "stack", "deploy", "--resolve-image", "never", *words, NAME],
+            cwd=ROOT, env=self.environment(), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        # Swarm names what it leaves out.
+        assert "Ignoring" not in done.stderr, done.stderr
+
+    def remove(self) -> None:
+        """`docker stack rm`, waiting until its networks are gone."""
+        self.node.run("stack", "rm", NAME)
+        eventually(
+            lambda: not self.node.ask("network", "ls", "--quiet", "--filter", f"name={NAME}_"), 120
+        )
+        eventually(lambda: not self.node.ask("ps", "--quiet"), 120)
+
+    def missing(self) -> list[str]:
+        """Services that do not run as they should, with what is wrong with their tasks."""
+        form = "{{.Name}} {{.Replicas}}"
+        bad = []
+        for line in self.node.ask("service", "ls", "--format", form).splitlines():
+            name, _, replicas = line.partition(" ")
+            # `1/1`, `1/1 (max 1 per node)`, or of a job `0/1 (1/1 completed)`.
+            found = re.search(r"(\d+)/(\d+) completed", replicas) or re.match(
+                r"(\d+)/(\d+)", replicas
+            )
+            if not found or found[1] != found[2]:
+                bad.append(f"{line}\n{self.tasks(name.removeprefix(f'{NAME}_'))}")
+        return bad
+
+    def tasks(self, service: str) -> str:
+        """The tasks of a service with their state and error."""
+        form = "{{.Name}} {{.CurrentState}} {{.Error}}"
+        return self.node.ask("service", "ps", "--no-trunc", "--format", form, f"{NAME}_{service}")
+
+    def healthy(self, seconds: float = 300) -> None:
+        """Wait until every service runs all its tasks, which is when they are healthy."""
+        eventually(lambda: not self.missing(), seconds, lambda: "\n".join(self.missing()))
+
+    def container(self, service: str) -> str:
+        """The id of a running container of a service."""
+        label = f"label=com.docker.swarm.service.name={NAME}_{service}"
+        return self.node.ask(
+            "ps", "--quiet", "--latest", "--filter", label, "--filter", "status=running"
+        )
+
+    def run(self, service: str, *words: str) -> str:
+        """What a command says in a container of a service."""
+        return self.node.ask("exec", self.container(service), *words)
+
+    def sparky(self, *words: str) -> str:
+        """What the command `sparky` says in the stack."""
+        return self.run("worker-default", "sparky", *words)
+
+    def rows(self, query: str) -> list[dict[str, Any]]:
+        """Rows of the database."""
+        wrapped = f"SELECT coalesce(json_agg(q), '[]') FROM ({query}) q"
+        said = self.run(
+            "postgres", "psql", "-h", "/tmp", "-U", "postgres", "sparky", "-XAtc", wrapped
+        )
+        return list(json.loads(said))
+
+    def update(self, service: str, *words: str) -> None:
+        """`docker service update` of a service, until it has come through."""
+        self.node.run("service", "update", "--quiet", *words, f"{NAME}_{service}")
+
+    def logs(self, services: Sequence[str]) -> str:
+        """All that services have said so far."""
+        both = [self.node.run("service", "logs", "--raw", f"{NAME}_{name}") for name in services]
+        return "".join(done.stdout + done.stderr for done in both)

@@ -1,0 +1,191 @@
+"""The whole of stack.yml on one machine: real engine, real stores, real repositories."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+
+from tests.swarm.build import MODEL, ROOT
+from tests.swarm.lab import eventually
+from tests.swarm.stack import NAME, Stack
+
+# The first test builds Debian, the images and the stack.
+pytestmark = pytest.mark.timeout(1500)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of the farm."""
+
+    stack: Stack
+    id: str
+
+    def state(self) -> str:
+        (row,) = self.stack.rows(f"SELECT state FROM runs WHERE id = '{self.id}'")
+        return str(row["state"])
+
+    def steps(self, *stages: str) -> list[dict[str, object]]:
+        """Its steps of these stages."""
+        return self.stack.rows(
+            "SELECT s.* FROM steps s JOIN jobs j ON j.id = s.job_id"
+            f" WHERE j.run_id = '{self.id}' AND s.stage IN ({','.join(map(repr, stages))})"
+        )
+
+    def ends(self, seconds: float = 300) -> str:
+        """Wait for it to end; its state then."""
+        open_states = ("waiting", "running")
+        eventually(
+            lambda: self.state() not in open_states, seconds,
+            lambda: self.stack.sparky("runs", "show", self.id),
+        )  # fmt: skip
+        return self.state()
+
+    def busy(self, stage: str) -> bool:
+        """Whether a step of the stage is being worked on."""
+        return any(step["state"] == "running" for step in self.steps(stage))
+
+
+def commits(start: int, count: int) -> tuple[str, str]:
+    """A window that holds so many of this repository's commits, from the one with this number on."""
+    words = ["git", "-C", str(ROOT), "log", "--format=%ct"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    dates = sorted(map(int, said.split()))[start : start + count]
+    ends = (dates[0], dates[-1] + 1)
+    since, until = (datetime.fromtimestamp(end, UTC).isoformat() for end in ends)
+    return since, until
+
+
+@pytest.fixture(scope="module")
+def begin(stack: Stack) -> Callable[[int, int], Run]:
+    """Start a run over both repositories and these commits of theirs."""
+    # The farm's workers all see the folder's names; the one that fetches sees what is in it.
+    for name in ("one", "two"):
+        stack.run("worker-fetch", "sparky", "repos", "add", f"/srv/repositories/{name}.git")
+
+    def start(first: int, count: int) -> Run:
+        since, until = commits(first, count)
+        said = stack.sparky("runs", "start", "--since", since, "--until", until)
+        return Run(stack, said.split()[0])
+
+    return start
+
+
+def test_every_service_comes_up_healthy(stack: Stack) -> None:
+    """Each task that should run does, and each check that a container has succeeds."""
+    assert stack.missing() == []
+    states = stack.node.ask("ps", "--format", "{{.Names}} {{.Status}}").splitlines()
+    assert [line for line in states if "(healthy)" not in line] == []
+
+
+def test_the_standby_follows_the_primary(stack: Stack) -> None:
+    """What is written to the one streams to the other."""
+    (row,) = stack.rows("SELECT state FROM pg_stat_replication")
+    assert row["state"] == "streaming"
+    asked = ["psql", "-h", "/tmp", "-U", "postgres", "-XAtc", "SELECT pg_is_in_recovery()"]
+    assert stack.run("postgres-standby", *asked) == "t"
+
+
+def test_a_run_through_the_gateway_ends_in_the_database(
+    stack: Stack, begin: Callable[[int, int], Run]
+) -> None:
+    """Two repositories are read, a real model writes, and the digests are rows and files."""
+    run = begin(0, 6)
+    assert run.ends() == "done"
+    digests = stack.rows("SELECT payload FROM digests")
+    assert len(digests) == 2
+    for row in digests:
+        payload = json.dumps(row["payload"])
+        assert MODEL in payload
+    passed = [line for line in stack.logs(["gateway"]).splitlines() if "second engines/" in line]
+    assert any("POST /v1/chat/completions" in line and " 200 " in line for line in passed)
+    files = stack.run("worker-default", "ls", "/srv/digests").split()
+    assert sum(name.endswith(".md") for name in files) == 2
+
+
+def test_flower_shows_the_work_to_who_has_the_password(stack: Stack) -> None:
+    """Without it there is a 401; with it each task carries its repository's name."""
+    url = f"http://{stack.node.address}:5555/api/tasks"
+    assert httpx.get(url, trust_env=False).status_code == 401
+    password = stack.run("flower", "cat", "/run/secrets/flower_password")
+    assert httpx.get(url, auth=("sparky", "no"), trust_env=False).status_code == 401
+    tasks = httpx.get(url, auth=("sparky", password), trust_env=False).json().values()
+    fetched = [task["args"] for task in tasks if task["name"] == "sparky.fetch"]
+    assert any("one" in args for args in fetched)
+
+
+def test_no_secret_is_seen_outside_its_file(stack: Stack, begin: Callable[[int, int], Run]) -> None:
+    """Neither in an environment, nor in a label or an argument, nor in a log."""
+    holders = {
+        "postgres_password": "postgres",
+        "replication_password": "postgres",
+        "redis_password": "redis",
+        "gateway_key": "gateway",
+        "gateway_stats": "gateway",
+        "flower_password": "flower",
+        "database_url": "worker-default",
+        "broker_url": "worker-default",
+    }
+    secrets = {
+        name: stack.run(where, "cat", f"/run/secrets/{name}") for name, where in holders.items()
+    }
+    secrets["gateway_stats"] = secrets["gateway_stats"].partition(":")[2]
+    assert all(len(secret) >= 24 for secret in secrets.values())
+    services = stack.node.ask("service", "ls", "--format", "{{.Name}}").split()
+    containers = stack.node.ask("ps", "--quiet", "--all").split()
+    told = stack.node.ask("service", "inspect", *services) + stack.node.ask("inspect", *containers)
+    told += stack.logs([name.removeprefix(f"{NAME}_") for name in services])
+    for container in stack.node.ask("ps", "--quiet").split():
+        script = "cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' '\\n'"
+        told += stack.node.ask("exec", container, "sh", "-c", script)
+    assert [name for name, secret in secrets.items() if secret in told] == []
+
+
+def test_only_the_gateway_reaches_the_engines(stack: Stack) -> None:
+    """A worker cannot even find an engine, and what answers without a key is not published."""
+    find = "import socket, sys; socket.gethostbyname(sys.argv[1])"
+    stack.run("worker-summarize", "python3", "-c", find, "gateway")
+    worker = stack.container("worker-summarize")
+    assert stack.node.run("exec", worker, "python3", "-c", find, "trtllm", check=False).returncode
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"http://{stack.node.address}:8355/health", trust_env=False, timeout=5)
+
+
+def test_the_root_of_a_container_cannot_be_written(stack: Stack) -> None:
+    """Nor does anything of Sparky run as root."""
+    for service in ("worker-fetch", "worker-summarize", "worker-default", "beat", "flower"):
+        container = stack.container(service)
+        done = stack.node.run("exec", container, "sh", "-c", "id -u; touch /opt/x", check=False)
+        assert done.stdout.strip() == "10001"
+        assert "Read-only file system" in done.stderr
+
+
+def test_a_killed_worker_s_step_is_done_by_the_next_one(
+    stack: Stack, begin: Callable[[int, int], Run]
+) -> None:
+    """Kill -9 in the middle of an answer: the lease ends, the step is tried again, the run is done."""
+    run = begin(6, 12)
+    eventually(lambda: run.busy("summarize"), 120, lambda: stack.sparky("runs", "show", run.id))
+    stack.node.run("kill", "--signal", "KILL", stack.container("worker-summarize"))
+    assert run.ends() == "done"
+    assert max(int(str(step["attempt"])) for step in run.steps("summarize")) >= 2
+
+
+def test_an_update_in_the_middle_of_a_run_loses_nothing(
+    stack: Stack, begin: Callable[[int, int], Run]
+) -> None:
+    """Every worker is replaced while there is work; nothing fails and nothing is done twice."""
+    run = begin(18, 12)
+    eventually(lambda: run.busy("summarize"), 120, lambda: stack.sparky("runs", "show", run.id))
+    for service in ("worker-summarize", "worker-fetch", "worker-default"):
+        stack.update(service, "--force")
+    assert run.ends() == "done"
+    assert {step["state"] for step in run.steps("fetch", "chunk", "summarize", "rollup")} == {
+        "done"
+    }
+    stack.healthy()
