@@ -109,6 +109,7 @@ class GitHubSource:
 
     def census(self, repo: Repo, window: Window) -> Census:
         """Bring what is missing of the window, and count it."""
+        repo = self._as_now(repo)
         state = self._catch_up.bring(repo, window)
         expected = dict(state.counts)
         notes: list[str] = []
@@ -141,6 +142,7 @@ class GitHubSource:
         if not counted.way:
             yield from kept
             return
+        repo = self._as_now(repo)
         source, place = self._by_git(repo), self._as_git(repo)
         commits = (a for a in source.activities(place, window) if a.kind is Kind.COMMIT)
         with closing(commits):
@@ -167,6 +169,13 @@ class GitHubSource:
             raise Throttled(
                 f"{repo.name} was changed by another worker while it was read", until=self._clock()
             )
+
+    def _as_now(self, repo: Repo) -> Repo:
+        """The repository under its present name: another owner has other credentials."""
+        probe = self._prober.probed(repo)
+        if not probe.name:
+            return repo
+        return replace(repo, name=probe.name, location=probe.url, url=probe.url)
 
     # git
 
