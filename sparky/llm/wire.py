@@ -10,7 +10,7 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +27,8 @@ LARGEST = 8 << 20
 """Bytes of the largest answer that is read; what is longer is a runaway."""
 KEEP_ALIVE = 4.0
 """Seconds that an idle connection is kept: under the 5 s after which these servers close theirs."""
+LINGER = 1.0
+"""Seconds that the end of a stream may take after its last word."""
 
 
 def utcnow() -> datetime:
@@ -164,13 +166,15 @@ class Wire:
     def _objects(
         self, response: httpcore.Response, deadline: Deadline
     ) -> Iterator[Mapping[str, Any]]:
-        for line in _lines(_read(response)):
+        lines = _lines(_read(response))
+        for line in lines:
             text = line.strip()
             for prefix in (b"data:", b"error:"):
                 text = text.removeprefix(prefix).strip()
             if not text or text.startswith((b":", b"event:", b"id:", b"retry:")):
                 continue
             if text == b"[DONE]":
+                self._end(lines, deadline)
                 return
             try:
                 value = json.loads(text)
@@ -184,6 +188,16 @@ class Wire:
                 raise self._fault(_code(value), {}, text)
             deadline.heard(self.timeouts.idle)
             yield value
+
+    def _end(self, lines: Iterator[bytes], deadline: Deadline) -> None:
+        """Read the last bytes of an answer that is whole, so that its connection can be used again.
+
+        A server that does not send them has answered all the same.
+        """
+        deadline.heard(LINGER)
+        with suppress(httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
+            for _ in lines:
+                pass
 
     @contextmanager
     def _open(

@@ -32,18 +32,17 @@ class Fresh(Gateway):
         self._behind = store
 
     def summary(self, key: str) -> Summary | None:
-        return self._kept(t.summaries, Summary, key, t.summaries.c.created_at >= self.since)
+        return self._kept(t.summaries, Summary, key, self.since)
 
     def summaries(self, keys: Sequence[str]) -> tuple[Summary, ...]:
-        fresh = t.summaries.c.created_at >= self.since
-        found = self._all_kept(t.summaries, Summary, keys, fresh)
+        found = self._all_kept(t.summaries, Summary, keys, self.since)
         return tuple(found[key] for key in keys if key in found)
 
     def put_summary(self, summary: Summary) -> None:
         self._replace(t.summaries, summary.key, summary)
 
     def answer(self, key: str) -> Answer | None:
-        found = self._kept(t.answers, Answer, key, t.answers.c.created_at >= self.since)
+        found = self._kept(t.answers, Answer, key, self.since)
         return replace(found, cached=True) if found else None
 
     def put_answer(self, key: str, answer: Answer) -> None:

@@ -283,25 +283,22 @@ class Gateway:
             connection.execute(_keeping(table.name), given)
 
     def _kept(
-        self, table: sa.Table, kind: type[T], key: str, *where: sa.ColumnElement[bool]
+        self, table: sa.Table, kind: type[T], key: str, since: datetime | None = None
     ) -> T | None:
-        return self._all_kept(table, kind, [key], *where).get(key)
+        return self._all_kept(table, kind, [key], since).get(key)
 
     def _all_kept(
-        self, table: sa.Table, kind: type[T], keys: Sequence[str], *where: sa.ColumnElement[bool]
+        self, table: sa.Table, kind: type[T], keys: Sequence[str], since: datetime | None = None
     ) -> dict[str, T]:
-        c = table.c
-        stale = (c.used_at < sa.func.now() - TOUCHED).label("stale")
-        query = sa.select(c.key, _text(c.payload).label("payload"), stale)
-        query = query.where(c.key == _any(keys), *where)
+        query, given = _finding(table.name), {"keys": list(keys), "since": since}
         with self._once() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(query, given).all()
         old = [row.key for row in rows if row.stale]
         if old:
             # What is still used is not pruned.
             with self._once() as connection:
                 connection.execute(
-                    sa.update(table).where(c.key.in_(old)).values(used_at=sa.func.now())
+                    sa.update(table).where(table.c.key.in_(old)).values(used_at=sa.func.now())
                 )
         return {row.key: read(kind, row.payload) for row in rows}
 
@@ -397,6 +394,18 @@ def _keeping(table: str) -> sa.TextClause:
         SELECT * FROM unnest(CAST(:keys AS text[]), CAST(:payloads AS jsonb[]))
         ON CONFLICT (key) DO UPDATE SET used_at = now()
         WHERE {table}.used_at < now() - interval '{TOUCHED.total_seconds():.0f} s'
+    """)  # noqa: S608 (constants alone)
+
+
+@cache
+def _finding(table: str) -> sa.TextClause:
+    """The statement that finds content by its keys; what was made before `since` is not found."""
+    return sa.text(f"""
+        SELECT key, payload::text AS payload,
+               used_at < now() - interval '{TOUCHED.total_seconds():.0f} s' AS stale
+        FROM {table}
+        WHERE key = ANY(CAST(:keys AS text[]))
+          AND created_at >= coalesce(CAST(:since AS timestamptz), '-infinity')
     """)  # noqa: S608 (constants alone)
 
 

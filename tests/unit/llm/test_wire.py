@@ -3,6 +3,7 @@
 import json
 import logging
 import socket
+import socketserver
 import ssl
 import subprocess
 import threading
@@ -99,6 +100,47 @@ def test_many_questions_use_one_connection() -> None:
             wire.ask("GET", "/x")
         wire.close()
     assert len(accepted) == 1
+
+
+def test_many_answers_use_one_connection() -> None:
+    """A stream is read to its end, so that the next question needs no new connection."""
+    accepted = []
+
+    class Streaming(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            accepted.append(1)
+            length = 0
+            while line := self.rfile.readline():
+                if line.lower().startswith(b"content-length:"):
+                    length = int(line.split(b":")[1])
+                if line == b"\r\n":
+                    self.rfile.read(length)
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                    for part in (event({"n": 1}), b"data: [DONE]\n\n"):
+                        self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+                    self.wfile.write(b"0\r\n\r\n")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Streaming) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        wire = Wire(f"http://127.0.0.1:{server.server_address[1]}")
+        for _ in range(20):
+            with wire.stream("/x", {}, wire.deadline()) as parts:
+                assert list(parts) == [{"n": 1}]
+        wire.close()
+        server.shutdown()
+    assert len(accepted) == 1
+
+
+def test_an_answer_without_its_last_bytes_is_whole() -> None:
+    """A server that says that it is done, and then breaks off, has answered."""
+
+    def behave(connection: socket.socket) -> None:
+        part = event({"n": 1}) + b"data: [DONE]\n\n"
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        connection.sendall(head + b"%x\r\n%s\r\n" % (len(part), part))
+
+    with raw_server(behave) as url:
+        assert answer(url) == [{"n": 1}]
 
 
 # ---- deadlines
