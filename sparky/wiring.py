@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from sparky import render
 from sparky.errors import EngineError, UsageError
 from sparky.llm.backend import HttpBackend, Options
+from sparky.llm.following import Addresses, Changes, Following, Roster
 from sparky.llm.ollama import OllamaBackend
 from sparky.llm.openai import OpenAIBackend
 from sparky.llm.router import Router
@@ -23,7 +24,7 @@ from sparky.model import Digest
 from sparky.ports import Backend, Prompt, Publisher, Source
 from sparky.publish.files import Files
 from sparky.services import Wanted, attach, weights
-from sparky.settings import EngineSettings, Settings
+from sparky.settings import EngineSettings, Settings, base_env, load
 from sparky.source.askpass import askpass
 from sparky.source.credentials import App, Holder, Keyring, Token
 from sparky.source.directory import Directory
@@ -289,11 +290,37 @@ def backend(settings: Settings, ratios: Ratios | None = None) -> Backend:
     """
     if settings.llm_kind != "pool" and settings.llm_url is None:
         return NoEngine()
-    return Router(
-        [_member(engine, settings, ratios) for engine in engines(settings)],
-        escalate=settings.llm_escalation,
-        patience=settings.llm_timeout_seconds / 4,
-    )
+
+    def make(name: str, engine: EngineSettings) -> Member:
+        return _member(name, engine, settings, ratios)
+
+    configured = engines(settings)
+    share, patience = settings.llm_escalation, settings.llm_timeout_seconds / 4
+    if settings.engines_from or any(engine.every_address for engine in configured):
+        return Following(roster(settings), make, escalate=share, patience=patience)
+    members = [make(engine.url, engine) for engine in configured]
+    return Router(members, escalate=share, patience=patience)
+
+
+def roster(settings: Settings) -> Callable[[], Roster]:
+    """Tells which engines there are at the moment: by the file and by the names' addresses."""
+    configured, addresses = engines(settings), Addresses()
+    changed = Changes(settings.engines_from) if settings.engines_from else None
+
+    def look() -> Roster:
+        nonlocal configured
+        if changed is not None and changed():
+            found = load(base_env(), settings.engines_from).engines
+            if not found:
+                raise UsageError(f"{settings.engines_from} names no engines any more")
+            configured = found
+        return {
+            url: engine
+            for engine in configured
+            for url in (addresses(engine.url) if engine.every_address else (engine.url,))
+        }
+
+    return look
 
 
 def engines(settings: Settings) -> Sequence[EngineSettings]:
@@ -317,10 +344,17 @@ def engines(settings: Settings) -> Sequence[EngineSettings]:
     ]
 
 
-def adapter(engine: EngineSettings, *, seconds: float, ratios: Ratios | None = None) -> HttpBackend:
+def adapter(
+    engine: EngineSettings,
+    *,
+    seconds: float,
+    url: str | None = None,
+    ratios: Ratios | None = None,
+) -> HttpBackend:
     """The way to one engine, without the router's limits.
 
     Args:
+        url: one of its addresses; what is configured when left out.
         seconds: what a call may take, in all and until the first token.
         ratios: where learned ratios of bytes to tokens are kept between runs.
     """
@@ -332,7 +366,7 @@ def adapter(engine: EngineSettings, *, seconds: float, ratios: Ratios | None = N
         reasoning_tokens=engine.reasoning_tokens,
         ratios=ratios,
     )
-    given = (engine.url, engine.model or None, key)
+    given = (url or engine.url, engine.model or None, key)
     if engine.kind == "triton":
         return TritonBackend(*given, template=engine.template, **options)
     if engine.kind == "ollama":
@@ -340,12 +374,12 @@ def adapter(engine: EngineSettings, *, seconds: float, ratios: Ratios | None = N
     return OpenAIBackend(*given, **options)
 
 
-def _member(engine: EngineSettings, settings: Settings, ratios: Ratios | None) -> Member:
+def _member(url: str, engine: EngineSettings, settings: Settings, ratios: Ratios | None) -> Member:
     seconds = settings.llm_timeout_seconds
     return Member(
-        name=engine.url,
-        backend=adapter(engine, seconds=seconds, ratios=ratios),
-        trial=adapter(engine, seconds=min(TRIAL_SECONDS, seconds)),
+        name=url,
+        backend=adapter(engine, url=url, seconds=seconds, ratios=ratios),
+        trial=adapter(engine, url=url, seconds=min(TRIAL_SECONDS, seconds)),
         model=engine.model,
         tier=engine.tier,
         weight=engine.weight,

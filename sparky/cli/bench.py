@@ -79,6 +79,7 @@ def _backend(
 ) -> Iterator[HttpBackend]:
     """The engine at `url`, or the one that is configured; Sparky's own is started for it."""
     from sparky import wiring
+    from sparky.cli import logs
     from sparky.settings import EngineSettings, load
 
     settings = load()
@@ -90,6 +91,7 @@ def _backend(
         with closing(wiring.adapter(wanted, seconds=PATIENCE_SECONDS)) as backend:
             yield backend
         return
+    logs.to_stderr()
     with wiring.open(settings, on_event=waiting) as parts:
         wanted = _chosen(parts.settings, model)
         with closing(wiring.adapter(wanted, seconds=PATIENCE_SECONDS)) as backend:

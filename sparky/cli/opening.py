@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 def wired() -> Iterator[Wired]:
     """Store and source as this process's settings say; no engine is started for them."""
     from sparky import wiring
+    from sparky.cli import logs
     from sparky.settings import load
 
     settings = load()
+    logs.to_stderr()
     with Waiting() as waiting, wiring.open(settings, need_engine=False, on_event=waiting) as parts:
         waiting.stop()
         yield parts

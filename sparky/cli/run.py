@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparky import wiring
-from sparky.cli import output
+from sparky.cli import logs, output
 from sparky.cli.watch import Watch
 from sparky.errors import Permanent
 from sparky.farm import app as farm
@@ -40,6 +40,7 @@ class Order:
 
 def run(settings: Settings, order: Order, watch: Watch) -> int:
     """Make the digests and show them. Returns the exit code: 0 done, 3 partial, 1 failed."""
+    logs.to_stderr()
     with wiring.open(settings, on_event=watch.event, on_progress=watch.download) as wired:
         private = wired.settings.with_changes(farm=f"{PREFIX}{order.run_id[:12]}", publish_dir=None)
         slots = wired.backend.engine().slots

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from sparky import wiring
+from sparky.cli import logs
 from sparky.cli.watch import Watch
 from sparky.errors import ServiceError
 from sparky.farm.worker import THREADS, Process, start, worker_words
@@ -52,6 +53,7 @@ def up(settings: Settings, watch: Watch) -> None:
         else secrets.token_urlsafe(12)
     )
     _free(settings.flower_port)
+    logs.to_stderr()
     with wiring.open(settings, on_event=watch.event, on_progress=watch.download) as wired:
         members = _members(wired, password)
         try:

@@ -115,8 +115,14 @@ class Router:
     def leave(self, name: str) -> None:
         """Let an engine go. It may finish what it has begun, and gets nothing more."""
         with self._lock:
+            gone = [seat for seat in self._seats if seat.member.name == name]
             self._seats = [seat for seat in self._seats if seat.member.name != name]
+            for seat in gone:
+                seat.gone = True
+            idle = [seat for seat in gone if seat.unused]
             self._wake()
+        for seat in idle:
+            seat.close()
 
     def seats(self) -> tuple[Seat, ...]:
         """The engines with how they fare, for people who look."""
@@ -130,9 +136,7 @@ class Router:
             seats = tuple(self._seats)
             self._wake()
         for seat in seats:
-            seat.member.backend.close()
-            if seat.member.trial is not None:
-                seat.member.trial.close()
+            seat.close()
 
     def _wake(self) -> None:
         for room in self._rooms.values():
@@ -149,8 +153,10 @@ class Router:
         """
         seats = self._first()
         if len(self.seats()) == 1:
-            engine = seats[0].member.backend.engine()
-            return replace(engine, slots=seats[0].callers(engine))
+            (seat,) = seats
+            engine = seat.member.backend.engine()
+            model = seat.member.model or engine.model
+            return replace(engine, model=model, slots=seat.callers(engine))
         known = list(self._known(seats))
         found = [engine for _, engine in known]
         return Engine(
@@ -273,6 +279,9 @@ class Router:
                 seat.in_flight -= 1
                 room = self._rooms[seat.member.tier]
                 room.notify(1 + max(0, seat.limiter.limit - before))
+                last = seat.unused
+            if last:
+                seat.close()
 
     def _judge(self, seat: Seat, prompt: Prompt, answer: Answer) -> None:
         if answer.model != seat.model:
@@ -403,7 +412,10 @@ class Router:
             elif error is not None:
                 seat.error = error
                 seat.breaker.open(self._pause(error))
+            last = seat.unused
             self._wake()
+        if last:
+            seat.close()
         if error is None:
             log.info("engine answers", server=member.name, model=model)
         else:

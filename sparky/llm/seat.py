@@ -53,6 +53,8 @@ class Seat:
         """The name under which it answers; another one later is another model."""
         self.trying = False
         """Whether its canary is under way."""
+        self.gone = False
+        """Whether it has left the pool."""
         self.error: SparkyError | None = None
         """Why it is not used."""
         self.rests_until = 0.0
@@ -77,6 +79,17 @@ class Seat:
     def busy(self) -> bool:
         """Whether it has about what it may have, so that its speed tells what the limit is worth."""
         return self.in_flight >= 0.9 * self.limiter.limit
+
+    @property
+    def unused(self) -> bool:
+        """Whether it has left and ended all that it had begun."""
+        return self.gone and not self.in_flight and not self.trying
+
+    def close(self) -> None:
+        """Close its connections."""
+        self.member.backend.close()
+        if self.member.trial is not None:
+            self.member.trial.close()
 
     def callers(self, engine: Engine) -> int:
         """How many callers at once are worth having: the limit is found by what they ask."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from sparky.settings.checks import AbsolutePath, EngineUrl, Word, lower
 
@@ -69,11 +69,23 @@ class EngineSettings(BaseModel):
         description="Room for a model that reasons, as `llm_reasoning_tokens`.",
         examples=[2048],
     )
+    every_address: bool = Field(
+        default=False,
+        description="Whether each address behind the URL's name is an engine of its own, looked up "
+        "all the time; for `tasks.NAME` of a Swarm. Needs `http://`.",
+        examples=[True],
+    )
     template: AbsolutePath | None = Field(
         default=None,
         description="The model's `tokenizer_config.json`, for `triton`.",
         examples=["/srv/models/llama/tokenizer_config.json"],
     )
+
+    @model_validator(mode="after")
+    def _by_name(self) -> EngineSettings:
+        if self.every_address and not self.url.startswith("http://"):
+            raise ValueError("every_address needs a URL that begins with http://")
+        return self
 
     def revealed(self) -> dict[str, Any]:
         """As plain data, with the secret in it: for another process, never for a log."""

@@ -240,6 +240,13 @@ class Settings(BaseModel):
         examples=['[{"url": "http://gpu1:8000", "model": "Qwen/Qwen3-8B"}]'],
         json_schema_extra={"shown": "none"},
     )
+    engines_from: AbsolutePath | None = Field(
+        default=None,
+        description="A settings file whose `[[engines]]` are followed: what is added, taken out or "
+        "changed there joins, leaves or changes while work goes on.",
+        examples=["/etc/sparky/sparky.toml"],
+        json_schema_extra={"shown": "the settings file, where it names engines"},
+    )
     model_path: AbsolutePath | None = Field(
         default=None,
         description="Weights (GGUF) of the embedded engine. Not set: those of `llm_model`, "

@@ -46,7 +46,12 @@ def load(env: Mapping[str, str] | None = None, toml: Path | None = None) -> Sett
     env = process_env() if env is None else env
     path = _settings_file(env, toml)
     given = dict(_from_file(path)) if path else {}
-    given |= dict(_from_environment(env))
+    if path and "engines" in given:
+        given.setdefault("engines_from", _Given(path, str(path)))
+    said = dict(_from_environment(env))
+    if "engines" in said:
+        given.pop("engines_from", None)
+    given |= said
     values = {name: one.value for name, one in given.items()} | {"config": path}
     for name, (variable, otherwise) in _FOLDERS.items():
         if name not in values:
