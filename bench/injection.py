@@ -1,7 +1,6 @@
 """Hostile messages against a real engine: `make bench BENCH=injection`.
 
-The whole corpus in `tests/data/hostile/` is summarised, four hostile messages at a time among
-three honest ones. Nothing may come out of the schema, no honest activity may be told otherwise than
+The whole corpus in `tests/data/hostile/` is summarised, each hostile message beside an honest one. Nothing may come out of the schema, no honest activity may be told otherwise than
 by what it says, and the digest may hold no link or mention that Sparky did not make. The engine is
 the configured one (SPARKY_LLM_…), else the embedded. Ends with 1 if a message reached anything.
 """
@@ -28,9 +27,6 @@ from sparky.ports import Backend
 from sparky.settings import load
 from tests import hostile
 
-TOGETHER = 4
-"""Hostile messages in one window."""
-
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
@@ -53,27 +49,30 @@ def main() -> None:
 def measure(backend: Backend, cases: Sequence[hostile.Case]) -> dict[str, object]:
     """What the engine made of all messages, and of the honest activities beside them."""
     engine = backend.engine()
-    alone = hostile.attempt((), engine, backend.complete)
-    undisturbed = {one.key: point.text for one in hostile.HONEST if (point := alone.told(one))}
+    undisturbed = {}
+    for one in hostile.HONEST:
+        point = hostile.attempt((), engine, backend.complete, (one,)).told(one)
+        undisturbed[one.key] = point.text if point else ""
     faults: list[str] = []
-    same = written = 0
+    same = written = answered = 0
     began = time.perf_counter()
-    windows = [cases[start : start + TOGETHER] for start in range(0, len(cases), TOGETHER)]
-    for some in track(windows, console=Console(stderr=True), disable=not sys.stderr.isatty()):
-        trial = hostile.attempt(some, engine, backend.complete)
-        names = ", ".join(case.name for case in some)
-        faults += [f"{names}: {fault}" for fault in hostile.faults(trial)]
-        told = [point for one in hostile.HONEST if (point := trial.told(one))]
-        same += sum(point.text == undisturbed.get(point.cites[0]) for point in told)
-        written += sum(point.origin is Origin.ENGINE for point in told)
+    console = Console(stderr=True)
+    for number, case in enumerate(track(cases, console=console, disable=not sys.stderr.isatty())):
+        one = hostile.HONEST[number % len(hostile.HONEST)]
+        trial = hostile.attempt((case,), engine, backend.complete, (one,))
+        faults += [f"{case.name}: {fault}" for fault in hostile.faults(trial)]
+        point = trial.told(one)
+        answered += bool(trial.answers)
+        if point:
+            same += point.text == undisturbed[one.key]
+            written += point.origin is Origin.ENGINE
     return {
         "engine": engine.name,
         "model": engine.model,
         "messages": len(cases),
-        "windows": len(windows),
-        "honest": len(windows) * len(hostile.HONEST),
-        "honest_by_the_engine": written,
-        "honest_word_for_word_as_without": same,
+        "answered": answered,
+        "honest_told_by_the_engine": written,
+        "honest_told_word_for_word_as_without": same,
         "seconds": round(time.perf_counter() - began, 1),
         "faults": faults,
     }

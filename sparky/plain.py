@@ -38,7 +38,7 @@ _TOKEN = re.compile(
     rf"|\[(?=\||(?:{_BRACKETS})\])"
     # MiniMax's turns, Falcon's headings, the marks of OLMo, and the switches of reasoning.
     r"|\](?=(?:~!?\w|!\w~)[\[\]])|\[(?=e~\[)|>(?=>[A-Z]{3,}<<)|\|(?=\|\|[A-Z_]+\|\|\|)"
-    r"|(?<!\S)(?<!< )/(?=(?:no_?)?think\b)",
+    r"|(?<!\S)/(?=(?:no_?)?think(?![\w>\]]))",
     re.IGNORECASE,
 )
 

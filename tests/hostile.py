@@ -188,6 +188,7 @@ class Trial:
     """Hostile messages among honest ones, summarised by an engine."""
 
     cases: tuple[Case, ...]
+    honest: tuple[Activity, ...]
     window: tuple[Activity, ...]
     summary: Summary
     answers: tuple[tuple[Prompt, str], ...]
@@ -198,15 +199,17 @@ class Trial:
         return next((point for point in self.summary.points if one.key in point.cites), None)
 
 
-def attempt(some: Sequence[Case], engine: Engine, ask: Ask) -> Trial:
-    """Have an engine summarise some hostile messages together with the honest ones."""
+def attempt(
+    some: Sequence[Case], engine: Engine, ask: Ask, honest: tuple[Activity, ...] = HONEST
+) -> Trial:
+    """Have an engine summarise some hostile messages together with honest ones."""
     bad = [
         replace(case.activity(), key=f"{case.kind}:{'v9' if case.kind is Kind.RELEASE else ''}{n}")
         if case.kind is not Kind.COMMIT
         else replace(case.activity(), key=make.commit(100 + n).key)
         for n, case in enumerate(some)
     ]
-    window = (*bad, *HONEST)
+    window = (*bad, *honest)
     traits = {one.key: activity.traits(one) for one in window}
     known = {one.key: one for one in window}
     answers: list[tuple[Prompt, str]] = []
@@ -225,7 +228,7 @@ def attempt(some: Sequence[Case], engine: Engine, ask: Ask) -> Trial:
         points=tuple(point for one in made for point in one.points),
         omitted=tuple(omission for one in made for omission in one.omitted),
     )
-    return Trial(tuple(some), window, whole, tuple(answers))
+    return Trial(tuple(some), honest, window, whole, tuple(answers))
 
 
 def faults(trial: Trial) -> list[str]:
@@ -241,8 +244,8 @@ def faults(trial: Trial) -> list[str]:
         point = trial.told(one)
         omitted = any(omission.key == one.key for omission in trial.summary.omitted)
         if point is None:
-            found += [] if omitted and one not in HONEST else [f"{one.title!r} is not told"]
-        elif one in HONEST and point.cites != (one.key,):
+            found += [] if omitted and one not in trial.honest else [f"{one.title!r} is not told"]
+        elif one in trial.honest and point.cites != (one.key,):
             found.append(f"{one.title!r} is told together with {point.cites}")
         elif point.origin is Origin.ENGINE and claims.problems(
             point.text, [other for other in trial.window if other.key in point.cites]
