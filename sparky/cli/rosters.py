@@ -63,10 +63,10 @@ def import_file(
         )
         if not dry_run:
             put_into(parts.store, groups)
+    if report.failed and not report.taken:
+        return 1
     show(report, as_json=as_json, dry=dry_run)
-    if not report.failed:
-        return 0
-    return 3 if report.taken else 1
+    return 3 if report.failed else 0
 
 
 def export(

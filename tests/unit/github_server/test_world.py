@@ -216,6 +216,47 @@ def test_a_topic_is_found_and_forks_only_on_demand(serving: Serving) -> None:
     }
 
 
+def test_a_search_shows_a_thousand_and_can_be_cut_by_times_of_creation(serving: Serving) -> None:
+    """'The GitHub Search API provides up to 1,000 results for each search' ('About search');
+    `created:` takes times and ranges with both ends ('Understanding the search syntax')."""
+    world = World(seed=1, repositories=1050, private=0)
+    for one in world:
+        one.topics, one.fork = ("http",), False
+    times = sorted(one.size.created_at for one in world)
+    query = """query($q: String!, $after: String) {
+        search(type: REPOSITORY, query: $q, first: 100, after: $after) {
+            repositoryCount pageInfo { hasNextPage endCursor } nodes { __typename } } }"""
+    with Client(serving(world)) as client:
+        seen, after = 0, None
+        while True:
+            found = client.data(query, q="topic:http", after=after)["search"]
+            seen += len(found["nodes"])
+            after = found["pageInfo"]["endCursor"]
+            if not found["pageInfo"]["hasNextPage"]:
+                break
+        low, high = (f"{at:%Y-%m-%dT%H:%M:%SZ}" for at in (times[10], times[19]))
+        cut = client.data(query, q=f"topic:http created:{low}..{high}")["search"]
+        internal = client.data(query, q="topic:http is:internal")["search"]
+    assert (found["repositoryCount"], seen) == (1050, 1000)
+    assert cut["repositoryCount"] == 10
+    assert internal["repositoryCount"] == 0
+
+
+def test_an_account_may_be_either_sort_and_stands_behind_single_sign_on(github: Server) -> None:
+    """repositoryOwner: a user or an organization, null for nobody, FORBIDDEN behind SAML."""
+    query = "query($login: String!) { repositoryOwner(login: $login) { __typename } }"
+    organization, user = github.world.organizations[0], github.world.people[0]
+    with Client(github, sso=False) as client:
+        assert client.data(query, login=organization.login)["repositoryOwner"] == {
+            "__typename": "Organization"
+        }
+        assert client.data(query, login=user.login)["repositoryOwner"] == {"__typename": "User"}
+        assert client.data(query, login="nobody")["repositoryOwner"] is None
+        organization.saml = True
+        (error,) = client.errors(query, login=organization.login)
+    assert error["extensions"] == {"saml_failure": True}
+
+
 def test_an_organisation_lists_what_the_token_may_see(github: Server) -> None:
     """organization.repositories by pages, private ones for those who may, with teams."""
     world = github.world
