@@ -25,19 +25,20 @@ _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _BRACKETS = (
     r"/?INST|/?SYSTEM_PROMPT|/?AVAILABLE_TOOLS|/?TOOL_\w+|IMG\w*|PREFIX|SUFFIX|MIDDLE|ARGS|CALL_ID"
     r"|/?THINK|(?:BEGIN_)?AUDIO|TRANSCRIBE|/?MODEL_SETTINGS|control_\d+|@BOS@|multimodal|[gs]?MASK"
-    r"|BOS|EOS|EOT|PAD|UNK|CLS|SEP|(?:start|end)_header_id|UNUSED_TOKEN_\d+"
+    r"|BOS|EOS|EOT|PAD|UNK|CLS|SEP|(?:start|end)_header_id|UNUSED_TOKEN_\d+|unused\d+"
 )
 _ANGLES = (
     r"s|bos|eos|pad|unk|cls|sep|sop|eop|mask|2mass|think|system|user|assistant|answer"
     r"|(?:start|end)_of_\w+|(?:bos|eos|eop|mask)_token|tool_?\w+|available_tools|function_\w+"
     r"|arg_(?:key|value)|fim_\w+|extra_id_\d+|special_\d+|unused_?\d+|image_soft_token|repo_?name"
     r"|file_sep|filename|gh_stars|issue_\w+|jupyter_\w+|empty_output|(?:seed|minimax):\w+"
+    r"|(?:add|delete|rename|edit)_file|commit_\w+|role|\u7528\u6237|AI"
 )
 _TOKEN = re.compile(
     rf"[<\uff1c](?=[|\uff5c]|<?/?SYS>|/?(?:{_ANGLES})[>\uff1e])|(?<=[|\uff5c])(?=[>\uff1e\]])"
     rf"|\[(?=\||(?:{_BRACKETS})\])"
     # MiniMax's turns, Falcon's headings, the marks of OLMo, and the switches of reasoning.
-    r"|\](?=(?:~!?\w|!\w~)[\[\]])|\[(?=e~\[)|>(?=>[A-Z]{3,}<<)|\|(?=\|\|[A-Z_]+\|\|\|)"
+    r"|\](?=(?:~!?\w|!\w~)[\[\]]|<\])|\[(?=e~\[)|>(?=>[A-Z]{3,}<<)|\|(?=\|\|[A-Z_]+\|\|\|)"
     r"|(?<!\S)/(?=(?:no_?)?think(?![\w>\]]))",
     re.IGNORECASE,
 )
