@@ -23,7 +23,7 @@ _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 # The special tokens of model families, by their published tokenizer configurations; what stands
 # between bars (`<|im_start|>`, DeepSeek's wide ones, EXAONE's square ones) needs no list.
 _BRACKETS = (
-    r"/?INST|/?SYSTEM_PROMPT|/?AVAILABLE_TOOLS|/?TOOL_\w+|IMG\w*|PREFIX|SUFFIX|MIDDLE|ARGS|CALL_ID"
+    r"/?INST|/?SYSTEM_PROMPT|/?AVAILABLE_TOOLS|/?TOOL_\w+|IMG(?:_\w+)?|PREFIX|SUFFIX|MIDDLE|ARGS|CALL_ID"
     r"|/?THINK|(?:BEGIN_)?AUDIO|TRANSCRIBE|/?MODEL_SETTINGS|control_\d+|@BOS@|multimodal|[gs]?MASK"
     r"|BOS|EOS|EOT|PAD|UNK|CLS|SEP|(?:start|end)_header_id|UNUSED_TOKEN_\d+|unused\d+"
 )
