@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -64,6 +65,42 @@ def wait(
                     raise
                 waiting(str(error))
             time.sleep(1)
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where it is written; it must not be there yet.")],
+) -> None:
+    """Write all that the database holds into one file, as of this moment."""
+    from sparky.services import cluster
+    from sparky.settings import base_env
+    from sparky.store import dump
+
+    if file.exists():
+        raise UsageError(f"{file} is there already", remedy="Name another file")
+    with opening.database() as url:
+        size = dump.dump(url, file, programs=cluster.programs(), environment=base_env())
+    output.say(f"{file} holds the database, {size} bytes")
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="A file that `sparky db backup` wrote.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Let what the database holds go.")
+    ] = False,
+) -> None:
+    """Fill an empty database from a backup; wholly, or not at all."""
+    from sparky.services import cluster
+    from sparky.settings import base_env
+    from sparky.store import dump, schema
+
+    with opening.database() as url:
+        dump.restore(
+            url, file, programs=cluster.programs(), environment=base_env(), replace=replace
+        )
+        schema.upgrade(url)
+    output.say(f"the database holds what {file} held, in schema {schema.head()}")
 
 
 @app.command()

