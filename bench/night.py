@@ -366,9 +366,10 @@ def show(figures: dict[str, Any]) -> None:
             f"{row['began']:.1f}", f"{row['ended']:.1f}", f"{row['each']:.2f}",
         )  # fmt: skip
     console.print(stages)
-    processes = Table("processes", "MB at the begin", "MB at most", "CPU s", box=None)
-    for name, (first, most) in figures["memory_mb"].items():
-        processes.add_row(name, f"{first:,.0f}", f"{most:,.0f}", f"{figures['cpu_s'][name]:,.1f}")
+    processes = Table("processes", "MB at first", "half way", "at last", "CPU s", box=None)
+    for name, looks in figures["memory_mb"].items():
+        memory = (f"{look:,.0f}" for look in looks)
+        processes.add_row(name, *memory, f"{figures['cpu_s'][name]:,.1f}")
     console.print(processes)
 
 
