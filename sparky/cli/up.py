@@ -60,7 +60,7 @@ def up(settings: Settings, watch: Watch) -> None:
             for member in members:
                 member.start(wired.settings)
             watch.say(
-                f"The farm is up. Flower: http://127.0.0.1:{settings.flower_port} "
+                f"The farm is up. Flower: http://{settings.flower_host}:{settings.flower_port} "
                 f"(user {settings.flower_user}, password {password}). Ctrl-C stops it."
             )
             while True:
@@ -79,7 +79,7 @@ def _members(wired: Wired, password: str) -> list[Member]:
     slots = wired.backend.engine().slots
     state = wired.settings.state_dir
     flower = {
-        "FLOWER_ADDRESS": "127.0.0.1",
+        "FLOWER_ADDRESS": wired.settings.flower_host,
         "FLOWER_PORT": str(wired.settings.flower_port),
         # In the environment, as everybody may read a process's arguments.
         "SPARKY_FLOWER_PASSWORD": password,

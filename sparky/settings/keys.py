@@ -127,8 +127,14 @@ class Settings(BaseModel):
         default=5555,
         ge=1,
         le=65_535,
-        description="Port of Flower, on the loopback address.",
+        description="Port of Flower.",
         examples=[5556],
+    )
+    flower_host: str = Field(
+        default="127.0.0.1",
+        pattern=r"^[0-9a-fA-F.:]+$",
+        description="Address at which `sparky up` lets Flower listen; in a container, all of them.",
+        examples=["192.0.2.7"],
     )
 
     # What is kept how long
