@@ -91,7 +91,10 @@ def count(number: int, noun: str, nouns: str = "") -> str:
 
 
 def facts(stats: Stats) -> str:
-    """What happened, counted: `42 commits by 7 people, +1,204 -310 in 96 files`."""
+    """What happened, counted: `42 commits, 7 authors, +1,204 -310 in 96 files`.
+
+    Authors are people. Bots commit, too, so nothing is said to be by them.
+    """
     told = [
         count(number, noun)
         for number, noun in (
@@ -107,7 +110,7 @@ def facts(stats: Stats) -> str:
     if stats.merges:
         told[0] += f" ({count(stats.merges, 'merge')})"
     if stats.authors:
-        told[0] += f" by {count(stats.authors, 'person', 'people')}"
+        told.append(count(stats.authors, "author"))
     if stats.files:
         lines = f"+{stats.additions:,} {MINUS}{stats.deletions:,}"
         told.append(f"{lines} in {count(stats.files, 'file')}")

@@ -56,7 +56,7 @@ def test_facts() -> None:
         commits=42, merges=0, authors=7, releases=2, additions=1204, deletions=310, files=96
     )
     assert (
-        wording.facts(stats) == f"42 commits by 7 people, 2 releases, +1,204 {minus}310 in 96 files"
+        wording.facts(stats) == f"42 commits, 2 releases, 7 authors, +1,204 {minus}310 in 96 files"
     )
     nothing = factories.stats(commits=0, merges=0, authors=0, files=0)
     assert wording.facts(nothing) == "No activity"
