@@ -63,7 +63,7 @@ class HttpBackend(ABC):
         api_key: str | None = None,
         **options: Unpack[Options],
     ) -> None:
-        self._wire = Wire(
+        self._wire = self._way(url)(
             url,
             api_key=api_key,
             timeouts=options.get("timeouts", Timeouts()),
@@ -83,6 +83,10 @@ class HttpBackend(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._wire.url!r}, {self._wanted!r})"
+
+    def _way(self, url: str) -> type[Wire]:
+        """What goes to such a URL."""
+        return Wire
 
     def close(self) -> None:
         """Close the connections."""

@@ -1,6 +1,6 @@
-"""Triton Inference Server, over its generate endpoints (HTTP, server-sent events).
+"""Triton Inference Server: over its generate endpoints (HTTP, server-sent events), or over gRPC.
 
-They answer for models that send one response and for models that send many, so one way serves
+Both answer for models that send one response and for models that send many, so one way serves
 both layouts of TensorRT-LLM: the LLM API's (`tensorrt_llm` with `sampling_param_…`) and the older
 one (`ensemble`, `tensorrt_llm_bls`). What a model's configuration does not declare is not sent.
 """
@@ -15,7 +15,9 @@ from typing import Any, Unpack
 from sparky.errors import EngineError, Transient
 from sparky.llm.answers import Draft
 from sparky.llm.backend import HttpBackend, Options, messages
+from sparky.llm.kserve import SCHEMES, GrpcWire
 from sparky.llm.template import ChatTemplate
+from sparky.llm.wire import Wire
 from sparky.ports import Engine, Prompt
 
 _USUAL = ("ensemble", "tensorrt_llm_bls", "tensorrt_llm")
@@ -45,6 +47,9 @@ class TritonBackend(HttpBackend):
         self._template = ChatTemplate(template) if template else None
         self._inputs: frozenset[str] = frozenset()
         self._decoupled = False
+
+    def _way(self, url: str) -> type[Wire]:
+        return GrpcWire if url.strip().startswith(SCHEMES) else Wire
 
     def _probe(self) -> Engine:
         ready = self._wire.ask("GET", "/v2/health/ready")

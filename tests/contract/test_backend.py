@@ -96,18 +96,22 @@ def _ollama(stack: ExitStack) -> Case:
     return Case("ollama", lambda model: OllamaBackend(server.url, model, context=512), server.model)
 
 
-def _triton(layout: str, stack: ExitStack, folder: pytest.TempPathFactory) -> Case:
-    url = stack.enter_context(triton(layout, folder.mktemp(layout)))
+def _triton(layout: str, way: str, stack: ExitStack, folder: pytest.TempPathFactory) -> Case:
+    urls = stack.enter_context(triton(layout, folder.mktemp(layout)))
+    url = urls.grpc if way == "grpc" else urls.http
     return Case(
         "triton", lambda model: TritonBackend(url, model, context=TRITON_CONTEXT), LAYOUTS[layout]
     )
 
 
-STRUCTURED = ["fake", "llama", "vllm", "pool", "trtllm", "ollama", "triton-inflight"]
+STRUCTURED = [
+    "fake", "llama", "vllm", "pool", "trtllm", "ollama",
+    "triton-inflight-http", "triton-inflight-grpc",
+]  # fmt: skip
 """The engines that hold their answers to a schema."""
 
 
-@pytest.fixture(scope="module", params=[*STRUCTURED, "triton-llmapi"])
+@pytest.fixture(scope="module", params=[*STRUCTURED, "triton-llmapi-http", "triton-llmapi-grpc"])
 def case(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Case]:
@@ -123,8 +127,8 @@ def case(
                 yield _trtllm(stack)
             case ["ollama"]:
                 yield _ollama(stack)
-            case ["triton", layout]:
-                yield _triton(layout, stack, tmp_path_factory)
+            case ["triton", layout, way]:
+                yield _triton(layout, way, stack, tmp_path_factory)
             case _:
                 yield _fake()
 
@@ -179,7 +183,7 @@ def test_any_text_can_be_counted(backend: Backend) -> None:
         assert backend.count(text) >= 1
 
 
-@pytest.mark.parametrize("case", ["llama", "vllm", "triton-inflight"], indirect=True)
+@pytest.mark.parametrize("case", ["llama", "vllm", "triton-inflight-http"], indirect=True)
 def test_texts_counted_together_have_the_counts_they_have_alone(case: Case) -> None:
     """Counting many at once is a matter of speed only, whatever the texts hold."""
     texts = [

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -27,23 +28,32 @@ CONTEXT = 384
 """Tokens that the models read, as model.py has it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """Where a server answers."""
+
+    http: str
+    grpc: str
+
+
 @contextmanager
-def triton(layout: str, folder: Path) -> Iterator[str]:
-    """A server of this layout until the block ends; gives its URL.
+def triton(layout: str, folder: Path) -> Iterator[Urls]:
+    """A server of this layout until the block ends; gives its URLs.
 
     Args:
         folder: an empty folder for its models and its log.
     """
     home = _installed()
     models = _models(layout, folder / "models")
-    port = _free_port()
+    port, other = _free_ports()
     command = [
         str(home / "pytriton/tritonserver/bin/tritonserver"),
         f"--model-repository={models}",
         f"--backend-directory={home / 'pytriton/tritonserver/backends'}",
         "--http-address=127.0.0.1",
         f"--http-port={port}",
-        "--allow-grpc=false",
+        "--grpc-address=127.0.0.1",
+        f"--grpc-port={other}",
         "--allow-metrics=false",
         "--exit-timeout-secs=2",
     ]
@@ -53,7 +63,7 @@ def triton(layout: str, folder: Path) -> Iterator[str]:
         try:
             url = f"http://127.0.0.1:{port}"
             _wait(url, folder / "log")
-            yield url
+            yield Urls(url, f"grpc://127.0.0.1:{other}")
         finally:
             process.terminate()
             process.wait(30)
@@ -107,11 +117,11 @@ def _models(layout: str, folder: Path) -> Path:
     return folder
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as other:
+        for probe in (one, other):
+            probe.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], other.getsockname()[1]
 
 
 def _wait(url: str, log: Path) -> None:
