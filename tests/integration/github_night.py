@@ -33,13 +33,21 @@ class Farm:
     settings: Settings
     workers: tuple[Process, ...]
 
-    def night(self, name: str, window: Window, repos: list[Repo], *, seconds: float = 120) -> float:
+    def night(
+        self,
+        name: str,
+        window: Window,
+        repos: list[Repo],
+        *,
+        seconds: float = 180,
+        **options: object,
+    ) -> float:
         """One run over the repositories, from its start to its end; the seconds that it took."""
         engine = connect(self._url)
         app, runs = celery.make(self.settings), Runs(engine, farm=self.settings.farm)
         start = swept = time.monotonic()
         try:
-            ring(app, runs.start(name, window, [repo.id for repo in repos], {}))
+            ring(app, runs.start(name, window, [repo.id for repo in repos], options))
             while self._state(engine, name) == "running":
                 for worker in self.workers:
                     worker.check()
