@@ -126,6 +126,28 @@ def pack(
     return tuple(_chunk(part) for part in _parted(units, budget, most))
 
 
+def unchanged(
+    earlier: Sequence[Chunk],
+    activities: Sequence[Activity],
+    traits: Mapping[str, Traits],
+    *,
+    budget: int,
+    count: Callable[[str], int],
+) -> tuple[Chunk, ...]:
+    """Those of the chunks that say what these activities say now, and fit into the budget.
+
+    Another engine counts otherwise and would part the same activities at other places: what was
+    said of the old parts would be lost for no reason.
+    """
+    texts = {one.key: describe(one, traits.get(one.key)) for one in activities}
+    return tuple(
+        chunk
+        for chunk in earlier
+        if all(texts.get(item.key) == item.text for item in chunk.items)
+        and sum(count(item.text) + WRAPPING for item in chunk.items) <= budget
+    )
+
+
 def _groups(arranged: Sequence[Activity]) -> dict[tuple[str, str], list[Activity]]:
     """Activities by (place, subject). A pull request that only one names is no group of its own."""
     shared = Counter(map(subject, arranged))

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from sparky import __version__, activity, chunks, digests, redact, rules, summaries
+from sparky import activity, chunks, digests, redact, rules, summaries
 from sparky.errors import BadAnswer, SparkyError
 from sparky.model import Activity, Chunk, Digest, Origin, Repo, Traits, Window
 from sparky.ports import Answer, Backend, Census, Engine, Prompt, Source, Store
@@ -59,9 +59,17 @@ def chunk(
     room = backend.engine().context - summaries.overhead(backend.count) - summaries.reserve()
     # In few round trips, where the engine can: what is packed is then counted from memory.
     backend.count_all([chunks.describe(one, traits.get(one.key)) for one in rest])
-    packed = chunks.pack(rest, traits, budget=min(room, CHUNK_TOKENS), count=backend.count)
-    store.put_chunks(job_id, packed)
-    return packed
+    earlier = store.chunked(repo.id, window, job_id)
+    same = chunks.unchanged(earlier, rest, traits, budget=room, count=backend.count)
+    told = {item.key for one in same for item in one.items}
+    fresh = chunks.pack(
+        [one for one in rest if one.key not in told],
+        traits,
+        budget=min(room, CHUNK_TOKENS),
+        count=backend.count,
+    )
+    store.put_chunks(job_id, fresh)
+    return (*same, *fresh)
 
 
 def summarize(
@@ -73,13 +81,17 @@ def summarize(
     record: Record,
     window: Window | None = None,
 ) -> str:
-    """Summarise one chunk, unless that was done before; returns the summary's key."""
+    """Summarise one chunk, unless that was done before; returns the summary's key.
+
+    Also one that another prompt or model made counts as done.
+    """
     engine = backend.engine()
     wanted = store.chunk(key)
     summary_key = summaries.key(wanted, engine)
-    if store.summary(summary_key) is not None:
+    before = store.summary(summary_key, key)
+    if before is not None:
         record(None, 0.0, "cached")
-        return summary_key
+        return before.key
     cited = [item.key for item in wanted.items]
     members = {a.key: a for a in store.members(repo.id, cited, window)}
     made = summaries.summarize(
@@ -89,7 +101,7 @@ def summarize(
         engine=engine,
         ask=asking(backend, store, record),
     )
-    store.put_summary(replace(made, key=summary_key))
+    store.put_summary(replace(made, key=summary_key), key)
     return summary_key
 
 
@@ -106,12 +118,13 @@ def rollup(
 ) -> Digest:
     """Compose the digest of what rules and summaries say, and store it.
 
-    What was composed of the same inputs before is not composed again.
+    What was composed of the same inputs before is not composed again, also not by another prompt,
+    model or version of Sparky.
     """
     happened = activity.arrange(store.activities(repo.id, window))
     engine = backend.engine()
-    made_of = (__version__, repo, happened, census, summary_keys, notes, summaries.PROMPT_VERSION)
-    inputs = hashlib.sha256(repr((made_of, engine.model)).encode()).hexdigest()
+    made_of = (repo, happened, census, summary_keys, notes)
+    inputs = hashlib.sha256(repr(made_of).encode()).hexdigest()
     before = store.composed(repo.id, window, inputs)
     if before is not None:
         record(None, 0.0, "cached")

@@ -177,14 +177,20 @@ class Store(Protocol):
         """The activities of those keys, oldest first; as they stand in the window, if given."""
         ...
 
-    def summary(self, key: str) -> Summary | None: ...
+    def chunked(self, repo_id: str, window: Window, job_id: int) -> tuple[Chunk, ...]:
+        """The chunks into which the last job before this one parted the same window."""
+        ...
+
+    def summary(self, key: str, chunk: str) -> Summary | None:
+        """The summary of that key; else the last one of the same chunk, however it was made."""
+        ...
 
     def summaries(self, keys: Sequence[str]) -> tuple[Summary, ...]:
         """Those of these that are kept, in the order of the keys."""
         ...
 
-    def put_summary(self, summary: Summary) -> None:
-        """Keep it unless that key is there already."""
+    def put_summary(self, summary: Summary, chunk: str) -> None:
+        """Keep it as one of that chunk, unless its key is there already."""
         ...
 
     def answer(self, key: str) -> Answer | None:

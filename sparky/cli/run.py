@@ -36,6 +36,8 @@ class Order:
     run_id: str
     form: str = "md"
     out: Path | None = None
+    refresh: bool = False
+    """Ask the engine again, whatever it answered before."""
 
 
 def run(settings: Settings, order: Order, watch: Watch) -> int:
@@ -67,7 +69,7 @@ def _work(
         for repo in repos.values():
             wired.store.add_repo(repo, tracked=False)
         # Whoever asks for a digest gets one, also of a window in which nothing happened.
-        options = {"even_empty": True}
+        options = {"even_empty": True, "refresh": order.refresh}
         ring(app, runs.start(order.run_id, order.window, list(repos), options))
         swept = time.monotonic()
         try:

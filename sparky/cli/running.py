@@ -45,6 +45,9 @@ def run(
         Path | None,
         typer.Option(help="Write a file a digest into this folder.", metavar="DIR"),
     ] = None,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Ask the engine again, also what it answered before.")
+    ] = False,
     quiet: Quiet = False,
 ) -> int:
     """Make a digest of what happened in each SOURCE, and print it."""
@@ -65,7 +68,9 @@ def run(
     from sparky.cli.watch import Watch
     from sparky.settings import load
 
-    order = running.Order(places, window, run_id=uuid4().hex, form=form.value, out=out)
+    order = running.Order(
+        places, window, run_id=uuid4().hex, form=form.value, out=out, refresh=refresh
+    )
     return running.run(load(), order, Watch(output.stderr(), quiet=quiet))
 
 

@@ -1,4 +1,7 @@
-"""A store for one run that asks the engine again, and replaces what was answered before."""
+"""A store for one run that asks the engine again, and replaces what was answered before.
+
+Without it, nothing that was made before is made again because a prompt, a model or Sparky is newer.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from sparky.model import Digest, Summary, Window
+from sparky.model import Chunk, Digest, Summary, Window
 from sparky.ports import Answer
 from sparky.store import tables as t
 from sparky.store.codec import dump
@@ -31,15 +34,18 @@ class Fresh(Gateway):
         self.since = since
         self._behind = store
 
-    def summary(self, key: str) -> Summary | None:
-        return self._kept(t.summaries, Summary, key, self.since)
+    def chunked(self, repo_id: str, window: Window, job_id: int) -> tuple[Chunk, ...]:
+        return ()
+
+    def summary(self, key: str, chunk: str) -> Summary | None:
+        return self._summary(key, chunk, self.since)
 
     def summaries(self, keys: Sequence[str]) -> tuple[Summary, ...]:
         found = self._all_kept(t.summaries, Summary, keys, self.since)
         return tuple(found[key] for key in keys if key in found)
 
-    def put_summary(self, summary: Summary) -> None:
-        self._replace(t.summaries, summary.key, summary)
+    def put_summary(self, summary: Summary, chunk: str) -> None:
+        self._replace(t.summaries, summary.key, summary, chunk=chunk)
 
     def answer(self, key: str) -> Answer | None:
         found = self._kept(t.answers, Answer, key, self.since)
@@ -53,10 +59,11 @@ class Fresh(Gateway):
     def composed(self, repo_id: str, window: Window, inputs: str) -> Digest | None:
         return None
 
-    def _replace(self, table: sa.Table, key: str, value: Any) -> None:
+    def _replace(self, table: sa.Table, key: str, value: Any, **more: str) -> None:
         now = sa.func.now()
-        wanted = insert(table).values(key=key, payload=dump(value), created_at=now, used_at=now)
-        changed = {name: wanted.excluded[name] for name in ("payload", "created_at", "used_at")}
+        row = {"payload": dump(value), "created_at": now, "used_at": now, **more}
+        wanted = insert(table).values(key=key, **row)
+        changed = {name: wanted.excluded[name] for name in row}
         with self._begin() as connection:
             connection.execute(
                 wanted.on_conflict_do_update(

@@ -53,6 +53,31 @@ _INSERT = sa.text("""
     ON CONFLICT (repository_id, key, at) DO UPDATE SET payload = excluded.payload
 """)
 
+_CHUNKED = sa.text("""
+    SELECT chunks.payload::text
+    FROM steps JOIN chunks ON chunks.key = steps.key
+    WHERE steps.stage = 'summarize' AND steps.job_id = (
+        SELECT max(jobs.id) FROM jobs JOIN runs ON runs.id = jobs.run_id
+        WHERE jobs.repository_id = :repo AND jobs.id < :job
+          AND runs.since = :since AND runs.until = :until
+          AND EXISTS (SELECT FROM steps WHERE job_id = jobs.id AND stage = 'summarize')
+    )
+    ORDER BY steps.position
+""")
+_SUMMARY = sa.text(f"""
+    SELECT key, payload::text AS payload,
+           used_at < now() - interval '{TOUCHED.total_seconds():.0f} s' AS stale
+    FROM summaries
+    WHERE (key = :key OR chunk = :chunk)
+      AND created_at >= coalesce(CAST(:since AS timestamptz), '-infinity')
+    ORDER BY key = :key DESC, created_at DESC LIMIT 1
+""")  # noqa: S608 (constants alone)
+_PUT_SUMMARY = sa.text(f"""
+    INSERT INTO summaries (key, chunk, payload) VALUES (:key, :chunk, CAST(:payload AS jsonb))
+    ON CONFLICT (key) DO UPDATE SET used_at = now()
+    WHERE summaries.used_at < now() - interval '{TOUCHED.total_seconds():.0f} s'
+""")  # noqa: S608 (constants alone)
+
 # The next revision, unless the last one says the same. Nothing, where somebody else wrote that
 # revision in the same moment: then it is to be tried again.
 _REVISE = sa.text("""
@@ -253,18 +278,35 @@ class Gateway:
             raise StoreError(f"chunk {key[:12]} is not in the database", remedy="Run it again")
         return found
 
-    def summary(self, key: str) -> Summary | None:
-        """The summary of that key, if it was made before."""
-        return self._kept(t.summaries, Summary, key)
+    def chunked(self, repo_id: str, window: Window, job_id: int) -> tuple[Chunk, ...]:
+        """The chunks into which the last job before this one parted the same window."""
+        given = {"repo": repo_id, "since": window.since, "until": window.until, "job": job_id}
+        with self._once() as connection:
+            found = connection.execute(_CHUNKED, given).scalars().all()
+        return tuple(read(Chunk, payload) for payload in found)
+
+    def summary(self, key: str, chunk: str) -> Summary | None:
+        """The summary of that key; else the last one of the same chunk, however it was made."""
+        return self._summary(key, chunk, None)
+
+    def _summary(self, key: str, chunk: str, since: datetime | None) -> Summary | None:
+        given = {"key": key, "chunk": chunk, "since": since}
+        with self._once() as connection:
+            row = connection.execute(_SUMMARY, given).first()
+        if row is not None and row.stale:
+            self._touch(t.summaries, [row.key])
+        return read(Summary, row.payload) if row else None
 
     def summaries(self, keys: Sequence[str]) -> tuple[Summary, ...]:
         """Those of these summaries that are kept, in the order of the keys."""
         found = self._all_kept(t.summaries, Summary, keys)
         return tuple(found[key] for key in keys if key in found)
 
-    def put_summary(self, summary: Summary) -> None:
-        """Keep it unless that key is there already."""
-        self._keep(t.summaries, {summary.key: summary})
+    def put_summary(self, summary: Summary, chunk: str) -> None:
+        """Keep it as one of that chunk, unless its key is there already."""
+        given = {"key": summary.key, "chunk": chunk, "payload": write(summary)}
+        with self._once("summaries") as connection:
+            connection.execute(_PUT_SUMMARY, given)
 
     def answer(self, key: str) -> Answer | None:
         """An engine's earlier answer to the same question, marked `cached`."""
@@ -293,14 +335,16 @@ class Gateway:
         query, given = _finding(table.name), {"keys": list(keys), "since": since}
         with self._once() as connection:
             rows = connection.execute(query, given).all()
-        old = [row.key for row in rows if row.stale]
-        if old:
-            # What is still used is not pruned.
-            with self._once() as connection:
-                connection.execute(
-                    sa.update(table).where(table.c.key.in_(old)).values(used_at=sa.func.now())
-                )
+        if old := [row.key for row in rows if row.stale]:
+            self._touch(table, old)
         return {row.key: read(kind, row.payload) for row in rows}
+
+    def _touch(self, table: sa.Table, keys: Sequence[str]) -> None:
+        """What is still used is not pruned."""
+        with self._once() as connection:
+            connection.execute(
+                sa.update(table).where(table.c.key.in_(keys)).values(used_at=sa.func.now())
+            )
 
     # digests
 

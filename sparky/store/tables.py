@@ -269,10 +269,12 @@ summaries = Table(
     "summaries",
     metadata,
     Column("key", Text, primary_key=True),
+    Column("chunk", Text),
     Column("payload", JSONB, nullable=False),
     _now("created_at"),
     _now("used_at"),
     Index(None, "used_at"),
+    Index(None, "chunk"),
 )
 
 digests = Table(

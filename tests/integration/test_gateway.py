@@ -136,9 +136,11 @@ def test_chunks_summaries_and_answers_are_written_once(store: Gateway) -> None:
     with pytest.raises(StoreError, match="c2"):
         store.chunk("c2")
     summary = Summary("s1", digest().points, (), Usage(calls=1))
-    store.put_summary(summary)
-    assert store.summary("s1") == summary
-    assert store.summary("s2") is None
+    store.put_summary(summary, "c")
+    assert store.summary("s1", "other") == summary
+    assert store.summary("s2", "c") == summary, "another prompt's is found by its chunk"
+    assert store.summary("s2", "other") is None
+    assert store.summaries(["s2", "s1"]) == (summary,)
     answer = Answer("yes", "m", 10, 2)
     store.put_answer("q", answer)
     store.put_answer("q", replace(answer, text="no"))

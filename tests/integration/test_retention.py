@@ -161,11 +161,11 @@ def test_what_is_used_is_not_pruned(store: Store) -> None:
     gateway = Gateway(store.engine)
     used, unused = factories.chunk(factories.history(2)), factories.chunk(factories.history(3))
     gateway.put_chunks(1, [used, unused])
-    gateway.put_summary(factories.summary(key="s"))
+    gateway.put_summary(factories.summary(key="s"), "c")
     old = f"now() - interval '{POLICY.answers_days + 1} days'"
     store.sql(f"UPDATE chunks SET used_at = {old}; UPDATE summaries SET used_at = {old}")
     gateway.put_chunks(1, [used])
-    assert gateway.summary("s") is not None
+    assert gateway.summary("s", "c") is not None
     gone = store.retention.prune(POLICY)
     assert (gone["chunks"], gone["summaries"]) == (1, 0)
     assert gateway.chunk(used.key) == used

@@ -1,0 +1,108 @@
+"""What each stage's task does with its claim; the step around it is the same for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sparky import pipeline, wiring
+from sparky.errors import StoreError
+from sparky.farm.context import Context
+from sparky.farm.step import Body, Outcome
+from sparky.pipeline import Record
+from sparky.ports import Answer, Claim
+from sparky.store.codec import dump
+from sparky.store.fresh import Fresh
+from sparky.store.gateway import Gateway
+
+
+def fetch(claim: Claim, at: Context) -> Outcome:
+    got = pipeline.fetch(claim.repo, claim.window, source=at.source, store=at.store)
+    job = {"activities": got.activities, "census": dump(got.census)}
+    # A digest that says more than there is now is made anew.
+    skipped = (
+        got.is_quiet
+        and not claim.options.get("even_empty")
+        and at.store.digest(claim.repo.id, claim.window) is None
+    )
+    return Outcome(job=job, state="skipped" if skipped else None)
+
+
+def chunk(claim: Claim, at: Context) -> Outcome:
+    packed = pipeline.chunk(
+        claim.repo, claim.window, store=known(claim, at), backend=at.backend, job_id=claim.job_id
+    )
+    return Outcome(keys=[c.key for c in packed], job={"chunks": len(packed)})
+
+
+def summarize(claim: Claim, at: Context) -> Outcome:
+    return Outcome(
+        result=pipeline.summarize(
+            claim.key,
+            claim.repo,
+            window=claim.window,
+            store=known(claim, at),
+            backend=at.backend,
+            record=recorder(claim, at),
+        )
+    )
+
+
+def rollup(claim: Claim, at: Context) -> Outcome:
+    gathered = at.reports.gathered(claim.job_id)
+    digest = pipeline.rollup(
+        claim.repo,
+        claim.window,
+        census=gathered.census,
+        summary_keys=gathered.summaries,
+        notes=tuple(f"{f.stage} {f.key[:12]} stopped: {f.error}" for f in gathered.failures),
+        store=known(claim, at),
+        backend=at.backend,
+        record=recorder(claim, at),
+    )
+    cost = at.reports.with_usage(digest, claim.job_id).provenance
+    job = {"revision": digest.revision, "provenance": dump(cost)}
+    return Outcome(job=job, state=None if wiring.publishers(at.settings) else digest.status.value)
+
+
+def publish(claim: Claim, at: Context) -> Outcome:
+    digest = at.store.digest(claim.repo.id, claim.window)
+    if digest is None:
+        raise StoreError("the digest to publish is gone", remedy="Start the run again")
+    for publisher in wiring.publishers(at.settings):
+        publisher.publish(digest)
+    return Outcome(state=digest.status.value)
+
+
+def known(claim: Claim, at: Context) -> Gateway:
+    """The store; in a run that asks the engine again, without what was answered before it."""
+    since = claim.options.get("refresh")
+    return Fresh(at.store, since=datetime.fromisoformat(since)) if since else at.store
+
+
+def recorder(claim: Claim, at: Context) -> Record:
+    """Writes each engine call of this step down."""
+    engine = at.backend.engine()
+
+    def record(answer: Answer | None, seconds: float, outcome: str) -> None:
+        at.reports.record_call(
+            claim.job_id,
+            claim.stage,
+            engine.name,
+            engine.model,
+            answer,
+            seconds=seconds,
+            outcome=outcome,
+        )
+
+    return record
+
+
+BODIES: Mapping[str, Body] = {
+    "fetch": fetch,
+    "chunk": chunk,
+    "summarize": summarize,
+    "rollup": rollup,
+    "publish": publish,
+}
+"""By the stage's name."""
