@@ -8,7 +8,8 @@ and it refuses true sentences in words of their own.
     check        problems, trim, covers: what others use
     statement    a text beside the evidence for it
     names        identifiers, paths, quotes, numbers, people
-    acts         what was done, to what, in which direction, and what was not
+    acts         what was done, to what, and what was not
+    directions   what became what, and what was put where
     clauses      what stands behind a verb belongs to it
     wording      reasons, and all other words
     prose        the form of a text alone

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from sparky.claims import evidence as ev
 from sparky.claims.lexicon import (
     CONDITIONS,
-    DIRECTIONS,
     DOCUMENTED,
     FREE,
     FUNCTION,
@@ -33,7 +32,6 @@ from sparky.model import Change
 from sparky.paths import Sort
 
 _NOT = frozenset(map(stem, NEGATIONS))
-_TO_VERSION = re.compile(r"\b(?:updat|upgrad|bump)\w*\s.*\bto\s+(?:version\s+)?v?\d", re.IGNORECASE)
 
 
 def acts(said: Statement) -> Iterator[str]:
@@ -169,33 +167,6 @@ def conditions(said: Statement) -> Iterator[str]:
         narrow = {stem(word) for word in title[at + 1 :] if word not in FUNCTION}
         if narrow and not any(supported(word, said.content) for word in narrow):
             yield f"leaves out: {' '.join(title[at:])}"
-
-
-def directions(said: Statement) -> Iterator[str]:
-    """`above` is not `below`: a word is wrong whose opposite alone stands in the activities."""
-    source = frozenset(word for one in said.evidence for word in ev.words(one.folded))
-    for word in said.plain:
-        others = DIRECTIONS.get(word)
-        if others and not said.knows(word) and not others.isdisjoint(source):
-            yield f"says {word}, where the activities say {min(others & source)}"
-
-
-def pairs(said: Statement) -> Iterator[str]:
-    """What became what is told in the right order."""
-    source = [pair for one in said.evidence for pair in one.pairs]
-    for pair in ev.pairs(said.text):
-        if any(pair.same(other) for other in source):
-            continue
-        if any(pair.reversed(other) for other in source):
-            yield "turns around what became what"
-        elif all(any(w[:1].isdigit() for w in side) for side in (pair.old, pair.new)):
-            yield "says from what to what, which the activities do not"
-
-
-def versions(said: Statement) -> Iterator[str]:
-    """What is said to be updated to a version is what an activity updates."""
-    if _TO_VERSION.search(said.text) and not said.knows("bump") and not said.knows("upgrade"):
-        yield "says that a version was updated, which the activities do not"
 
 
 def negations(said: Statement) -> Iterator[str]:

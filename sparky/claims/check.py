@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from sparky.claims import acts, clauses, names, prose, wording
+from sparky.claims import acts, clauses, directions, names, prose, wording
 from sparky.claims import evidence as ev
 from sparky.claims.lexicon import FREE, FUNCTION, NEGATIONS, act, supported
 from sparky.claims.statement import Statement, distinct
@@ -24,9 +24,10 @@ _CHECKS: tuple[Callable[[Statement], Iterator[str]], ...] = (
     acts.borrowed,
     acts.objects,
     acts.conditions,
-    acts.directions,
-    acts.pairs,
-    acts.versions,
+    directions.directions,
+    directions.pairs,
+    directions.places,
+    directions.versions,
     acts.negations,
     acts.contraries,
     acts.mended,

@@ -346,6 +346,8 @@ def test_another_verb_before_the_same_words_is_refused(title: str, text: str) ->
         ("Fix the valve that is closed twice", "Fixed the valve that is closed twice."),
         ("Document how the pump is cleaned", "Documented how the pump is cleaned."),
         ("Fix typo, must be pump", "Fixed typo, must be pump."),
+        ("Remove the lamp from the gauge board", "Removed the lamp of the gauge board."),
+        ("Add the dial of the lamp to the board", "Added the lamp's dial to the board."),
     ],
 )
 def test_a_verb_that_means_the_same_may_stand(title: str, text: str) -> None:
@@ -387,6 +389,8 @@ def test_no_real_title_passes_with_another_verb(other: str) -> None:
         ("Limit cleaning of the pump, drop no oil", "src/pump.py", "Dropped cleaning of the pump."),
         ("Add teapot type", "docs/teapots.md", "Added the teapot type."),
         ("Add sample teapot", "tests/teapots/test_green.py", "Added teapot highlighting."),
+        ("Remove the lamp from the gauge board", "src/a.py", "Removed the gauge board."),
+        ("Add the dial of the lamp to the board", "src/a.py", "Added the board to the lamp dial."),
     ],
 )
 def test_what_was_done_is_done_to_its_own_object(title: str, path: str, text: str) -> None:
