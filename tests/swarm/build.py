@@ -19,7 +19,7 @@ MODEL = "smollm2-135m-instruct"
 
 PACKAGES = (
     # What swarm/Dockerfile wants of its base.
-    "ca-certificates git libgomp1 python3 python3-venv tzdata "
+    "ca-certificates curl git libgomp1 python3 python3-venv tzdata "
     # In the place of public images.
     "haproxy prometheus redis-server wget "
     # What swarm/trtllm wants of TensorRT-LLM's image.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.swarm import build
+from tests.swarm import bucket, build
 from tests.swarm.lab import Node, environment, eventually
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +39,7 @@ SMALL = {
     "SPARKY_POSTGRES_BUFFERS": "64MB",
     "SPARKY_POSTGRES_MEMORY_RESERVED": "128M",
     "SPARKY_GRACE": "30s",
+    "SPARKY_HEALTH_INTERVAL": "4s",
 } | {
     f"SPARKY_{name}_CPUS{suffix}": value
     for name in ("FETCH", "SUMMARIZE", "DEFAULT", "POSTGRES")
@@ -62,10 +63,13 @@ class Stack:
         self.secrets("1")
 
     def secrets(self, version: str) -> None:
-        """Make a version of the secrets."""
+        """Make a version of the secrets, with the key of a bucket."""
+        key = self.node.folder / "bucket-key"
+        key.write_text(f"{bucket.KEY}:{bucket.SECRET}\n")
         done = subprocess.run(
             [str(ROOT / "swarm/secrets"), version],
-            env=self.environment(), capture_output=True, text=True, check=False,
+            env=self.environment() | {"SPARKY_BACKUP_S3_KEY_FILE": str(key)},
+            capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
 

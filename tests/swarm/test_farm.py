@@ -7,12 +7,14 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 
 import httpx
 import pytest
 
+from tests.swarm.bucket import bucket
 from tests.swarm.build import MODEL, ROOT
-from tests.swarm.lab import eventually
+from tests.swarm.lab import NETWORK, eventually
 from tests.swarm.stack import NAME, Stack
 
 # The first test builds Debian, the images and the stack.
@@ -119,6 +121,31 @@ def test_flower_shows_the_work_to_who_has_the_password(stack: Stack) -> None:
     assert any("one" in args for args in fetched)
 
 
+def test_a_backup_restored_into_an_empty_database_holds_the_same_digests(
+    stack: Stack, begin: Callable[[int, int], Run]
+) -> None:
+    """What the service wrote when it started has what there was; a new one has everything, here and
+    in a bucket that takes only what is rightly signed."""
+    with bucket(f"{NETWORK}.254") as (url, objects):
+        stack.update("backup", "--env-add", f"BACKUP_S3_URL={url}")
+        eventually(lambda: objects, 120, lambda: stack.tasks("backup"))
+        (name, content), *_ = objects.items()
+    file = f"/srv/backups/{name.rpartition('/')[2]}"
+    assert stack.run("backup", "sha256sum", file).split()[0] == sha256(content).hexdigest()
+    psql = ["psql", "-h", "/tmp", "-U", "postgres", "-XAtc"]
+    stack.run("postgres", *psql, "CREATE DATABASE copy OWNER sparky")
+    stack.run("postgres", *psql, "CREATE EXTENSION vector", "copy")
+    script = (
+        "export SPARKY_DATABASE_URL=$(sed 's#/sparky?#/copy?#' /run/secrets/database_url);"
+        f" unset SPARKY_DATABASE_URL_FILE; exec sparky db restore {file}"
+    )
+    stack.run("backup", "sh", "-c", script)
+    digests = "SELECT md5(string_agg(d::text, '|' ORDER BY d::text)) FROM digests d"
+    assert stack.run("postgres", *psql, digests, "copy") == stack.run(
+        "postgres", *psql, digests, "sparky"
+    )
+
+
 def test_no_secret_is_seen_outside_its_file(stack: Stack, begin: Callable[[int, int], Run]) -> None:
     """Neither in an environment, nor in a label or an argument, nor in a log."""
     holders = {
@@ -130,12 +157,14 @@ def test_no_secret_is_seen_outside_its_file(stack: Stack, begin: Callable[[int, 
         "flower_password": "flower",
         "database_url": "worker-default",
         "broker_url": "worker-default",
+        "backup_s3": "backup",
     }
     secrets = {
         name: stack.run(where, "cat", f"/run/secrets/{name}") for name, where in holders.items()
     }
-    secrets["gateway_stats"] = secrets["gateway_stats"].partition(":")[2]
-    assert all(len(secret) >= 24 for secret in secrets.values())
+    for pair in ("gateway_stats", "backup_s3"):
+        secrets[pair] = secrets[pair].partition(":")[2]
+    assert all(len(secret) >= 20 for secret in secrets.values())
     services = stack.node.ask("service", "ls", "--format", "{{.Name}}").split()
     containers = stack.node.ask("ps", "--quiet", "--all").split()
     told = stack.node.ask("service", "inspect", *services) + stack.node.ask("inspect", *containers)
