@@ -149,11 +149,12 @@ class GitHubSource:
             yield from heapq.merge(kept, commits, key=lambda found: found.at, reverse=True)
 
     def _counted(self, repo: Repo, window: Window) -> _Counted:
-        """The census of this window, which usually was just made here."""
+        """The census of this window, which usually was just made here; else it is made now."""
         last: _Counted | None = getattr(self._here, "counted", None)
+        self._here.counted = None  # it holds for one reading
         if last is not None and (last.repo_id, last.window) == (repo.id, window):
             return last
-        state = self._mirror.state(repo.id, window)
+        state = self._catch_up.bring(repo, window)
         commits = state.marks.get(Kind.COMMIT)
         return _Counted(repo.id, window, commits.way if commits else "", state.counts)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import socketserver
+import ssl
 import sys
 import threading
 import zlib
@@ -30,7 +31,8 @@ class Server:
     """A GitHub over a world; `enterprise` puts it under /api as a GitHub Enterprise Server does.
 
     `limits` are those of GitHub unless given. `lanes` moves the world's clock on by the virtual
-    seconds of each request, divided among so many requests at a time; None leaves it alone.
+    seconds of each request, divided among so many requests at a time; None leaves it alone. With
+    `tls` it speaks HTTPS.
     """
 
     def __init__(
@@ -41,8 +43,10 @@ class Server:
         enterprise: bool = False,
         port: int = 0,
         lanes: int | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.world = world
+        self._scheme = "https" if tls else "http"
         self.limits = limits or (Limits.off() if enterprise else Limits())
         self.enterprise = enterprise
         self.lanes = lanes
@@ -52,6 +56,8 @@ class Server:
         self.meter = Meter(self.limits, world.clock)
         executable()
         self._http = _Http(("127.0.0.1", port), _Handler)
+        if tls is not None:
+            self._http.socket = tls.wrap_socket(self._http.socket, server_side=True)
         self._http.github = self
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True)
 
@@ -59,7 +65,7 @@ class Server:
 
     @property
     def host(self) -> str:
-        return f"http://127.0.0.1:{self._http.server_address[1]}"
+        return f"{self._scheme}://127.0.0.1:{self._http.server_address[1]}"
 
     @property
     def url(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import subprocess
 import traceback
 from datetime import timedelta
 from pathlib import Path
@@ -18,12 +17,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from bench.history import write_history
+from sparky import chunks
 from sparky.errors import SparkyError, Throttled, Transient
 from sparky.model import Activity, Kind, Role, Window
 from sparky.ports import Census
 from sparky.source.credentials import App, Holder
 from sparky.source.githubwire import Wire
-from sparky.source.gitrepo import GitSource
 from sparky.store.gateway import Gateway
 from sparky.store.runs import Runs
 from sparky.store.tables import metadata
@@ -241,6 +240,36 @@ def test_commits_and_their_pull_request_become_one_subject(
     assert linked
     assert bots <= {"dependabot[bot]", "renovate[bot]", "github-actions[bot]"}
     assert bots
+
+
+def test_a_squash_merge_keeps_its_people_and_is_one_subject_with_its_pull_request(
+    world: World, github: Server, database: str
+) -> None:
+    """Author, co-author, reviewer and merger are all named, each where they acted."""
+    repository = busy(world)
+    author, reviewer, merger, other = world.people[:4]
+    pull = world.open_pull_request(repository, "Add a gauge", author)
+    world.edit_pull_request(
+        repository, pull.number, body=f"Co-authored-by: {other.name} <{other.email}>"
+    )
+    world.review(repository, pull.number, reviewer)
+    world.clock.advance(hours=1)
+    world.merge(repository, pull.number, by=merger)
+    window = night(world, 1)
+    with reading(github, database) as reader:
+        found = {a.key: a for a in fetch(reader, repository, window)[1]}
+    merged = found[f"pull_request:{pull.number}"]
+    squashed = found[f"commit:{pull.merge_commit}"]
+    assert [(c.role, c.person.login) for c in merged.credits] == [
+        (Role.AUTHOR, author.login),
+        (Role.REVIEWER, reviewer.login),
+        (Role.MERGER, merger.login),
+    ]
+    assert {(c.role, c.person.name) for c in squashed.credits} >= {
+        (Role.AUTHOR, author.name),
+        (Role.CO_AUTHOR, other.name),
+    }
+    assert chunks.subject(squashed) == chunks.subject(merged) == merged.key
 
 
 def test_pages_shrink_until_github_bears_them_and_grow_again(
@@ -462,28 +491,6 @@ def real(folder: Path, commits: int = 60) -> Path:
     path = folder / "engine.git"
     write_history(path, commits)
     return path
-
-
-def test_git_and_github_give_the_same_commits(
-    serving: Serving, database: str, tmp_path: Path
-) -> None:
-    """Same keys, times, texts, parents, people and lines over one history; no mailmap there."""
-    path = real(tmp_path)
-    subprocess.run(["git", "-C", path, "config", "mailmap.file", "/dev/null"], check=True)
-    world = World(seed=6, repositories=0, organizations=1, git=[path])
-    (repository,) = world
-    window = Window(START - timedelta(days=4000), START)
-    with reading(serving(world), database) as reader:
-        there = [a for a in fetch(reader, repository, window)[1] if a.kind is Kind.COMMIT]
-    git = GitSource(tmp_path / "cache")
-    here = [a for a in git.activities(git.identify(str(path)), window) if a.kind is Kind.COMMIT]
-
-    def same(a: Activity) -> object:
-        who = [(c.role, c.person.name.rpartition(" ")[2]) for c in a.credits]
-        return a.key, a.at, a.title, a.body, a.parents, a.additions, a.deletions, who
-
-    assert sorted(map(same, there), key=str) == sorted(map(same, here), key=str)
-    assert len(there) >= 60
 
 
 def test_commits_come_by_git_where_github_denies_them(
