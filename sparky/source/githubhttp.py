@@ -32,6 +32,24 @@ class _Status(Exception):
         self.answer = answer
 
 
+class _Printed(GraphQLRequest):
+    """The query in a file, whose text is made once and not, as gql does, for each request."""
+
+    def __init__(self, name: str, variables: Mapping[str, Any]) -> None:
+        super().__init__(
+            queries.document(name), variable_values=dict(variables), operation_name=name.title()
+        )
+        self._text = queries.text(name)
+
+    @property
+    def payload(self) -> dict[str, Any]:
+        return {
+            "query": self._text,
+            "operationName": self.operation_name,
+            "variables": self.variable_values,
+        }
+
+
 class Http:
     """Sends one request. Errors: Transient, TooHeavy.
 
@@ -48,9 +66,7 @@ class Http:
 
     def query(self, name: str, variables: Mapping[str, Any], secret: Secret) -> Heard:
         """The answer to the query in a file, whatever it says."""
-        request = GraphQLRequest(
-            queries.document(name), variable_values=dict(variables), operation_name=name.title()
-        )
+        request = _Printed(name, variables)
         headers = {"Authorization": f"Bearer {secret.value}"}
         try:
             result = self._client().execute(request, extra_args={"headers": headers})

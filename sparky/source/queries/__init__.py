@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
-from graphql import DocumentNode, parse
+from graphql import DocumentNode, parse, print_ast
 
 from sparky.model import Kind
 
@@ -33,6 +33,12 @@ _ROOM = 149
 def document(name: str) -> DocumentNode:
     """The query in `<name>.graphql`, parsed."""
     return parse(files(__package__).joinpath(f"{name}.graphql").read_text("utf-8"))
+
+
+@cache
+def text(name: str) -> str:
+    """The query as it is sent: printing it takes longer than all else that a request needs."""
+    return print_ast(document(name))
 
 
 def points(requests: int) -> int:
