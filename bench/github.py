@@ -1,6 +1,6 @@
 """What GitHub costs: points and requests for a thousand repositories on three kinds of night.
 
-    python bench/github.py [--repositories 1000] [--json FILE]
+    python bench/github.py [--repositories 1000] [--commits N] [--json FILE]
 
 Against the local GitHub of the tests: a first night over 30 days, a quiet night, and a night on
 which one repository in twenty has changed. Beside it a naive client, which asks each repository
@@ -74,12 +74,19 @@ def services() -> Iterator[tuple[Path, str, str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repositories", type=int, default=1000)
+    parser.add_argument("--commits", type=int, help="of every repository; drawn if not given")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     # The farm lives in our own time, and comes last.
     clock = Clock.wall()
     clock.advance(hours=-72)
-    world = World(seed=7, repositories=options.repositories, private=0, clock=clock)
+    world = World(
+        seed=7,
+        repositories=options.repositories,
+        commits=options.commits,
+        private=0,
+        clock=clock,
+    )
     limits = Limits(
         **{**vars_of(Limits.primary_only()), "graphql_per_hour": 10**6, "seconds": None}
     )
@@ -135,7 +142,9 @@ def through_the_farm(
     server.accounting.reset()
     with farm(server, database=url, broker=broker, folder=folder, workers=WORKERS) as made:
         made.ready()
+        before = made.processor_seconds()
         seconds = made.night("whole", window, repos)
+        processor = made.processor_seconds() - before
     store = Gateway.open(url)
     with store.engine.connect() as connection:
         query = "SELECT j.state, count(*) FROM jobs AS j WHERE run_id = 'whole' GROUP BY j.state"
@@ -146,6 +155,7 @@ def through_the_farm(
         "points": server.accounting.points(resource="graphql"),
         "requests": server.accounting.requests(),
         "seconds": round(seconds, 1),
+        "worker_processor_seconds": round(processor, 1),
         "jobs": states,
         "engine_calls": calls,
     }
@@ -207,7 +217,8 @@ def show(nights: list[dict[str, Any]], whole: dict[str, Any], count: int) -> Non
     told = ", ".join(f"{count} {state}" for state, count in whole["jobs"].items())
     print(
         f"quiet, through the farm: {whole['points']} points, {whole['requests']} requests, "
-        f"{whole['engine_calls']} engine calls, {whole['seconds']} s; {told}"
+        f"{whole['engine_calls']} engine calls, {whole['seconds']} s, of which the workers "
+        f"computed for {whole['worker_processor_seconds']} s; {told}"
     )
 
 

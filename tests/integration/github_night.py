@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -75,6 +76,20 @@ class Farm:
                     raise AssertionError("the workers do not answer")
         finally:
             app.close()
+
+    def processor_seconds(self) -> float:
+        """What the workers have used of the processors so far."""
+        ticks = 0
+        leaders = {worker.popen.pid for worker in self.workers}
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                _, _, rest = (process / "stat").read_text().rpartition(") ")
+            except OSError:
+                continue  # it has ended
+            fields = rest.split()
+            if int(fields[2]) in leaders:
+                ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     @property
     def _url(self) -> str:
