@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ SMALL = {
     "SPARKY_POSTGRES_BUFFERS": "64MB",
     "SPARKY_POSTGRES_MEMORY_RESERVED": "128M",
     "SPARKY_GRACE": "30s",
+    "SPARKY_LEASE_SECONDS": "30",
     "SPARKY_HEALTH_INTERVAL": "4s",
 } | {
     f"SPARKY_{name}_CPUS{suffix}": value
@@ -152,3 +154,13 @@ class Stack:
         """All that services have said so far."""
         both = [self.node.run("service", "logs", "--raw", f"{NAME}_{name}") for name in services]
         return "".join(done.stdout + done.stderr for done in both)
+
+
+def commits(start: int, count: int) -> tuple[str, str]:
+    """A window that holds so many of this repository's commits, from the one with this number on."""
+    words = ["git", "-C", str(ROOT), "log", "--format=%ct"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    dates = sorted(map(int, said.split()))[start : start + count]
+    ends = (dates[0], dates[-1] + 1)
+    since, until = (datetime.fromtimestamp(end, UTC).isoformat() for end in ends)
+    return since, until

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
 
 import httpx
 import pytest
 
 from tests.swarm.bucket import bucket
-from tests.swarm.build import MODEL, ROOT
+from tests.swarm.build import MODEL
 from tests.swarm.lab import NETWORK, eventually
-from tests.swarm.stack import NAME, Stack
+from tests.swarm.stack import NAME, Stack, commits
 
 # The first test builds Debian, the images and the stack.
 pytestmark = pytest.mark.timeout(1500)
@@ -51,16 +49,6 @@ class Run:
     def busy(self, stage: str) -> bool:
         """Whether a step of the stage is being worked on."""
         return any(step["state"] == "running" for step in self.steps(stage))
-
-
-def commits(start: int, count: int) -> tuple[str, str]:
-    """A window that holds so many of this repository's commits, from the one with this number on."""
-    words = ["git", "-C", str(ROOT), "log", "--format=%ct"]
-    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    dates = sorted(map(int, said.split()))[start : start + count]
-    ends = (dates[0], dates[-1] + 1)
-    since, until = (datetime.fromtimestamp(end, UTC).isoformat() for end in ends)
-    return since, until
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +186,7 @@ def test_a_killed_worker_s_step_is_done_by_the_next_one(
     stack: Stack, begin: Callable[[int, int], Run]
 ) -> None:
     """Kill -9 in the middle of an answer: the lease ends, the step is tried again, the run is done."""
-    run = begin(6, 12)
+    run = begin(6, 6)
     eventually(lambda: run.busy("summarize"), 120, lambda: stack.sparky("runs", "show", run.id))
     stack.node.run("kill", "--signal", "KILL", stack.container("worker-summarize"))
     assert run.ends() == "done"
@@ -209,7 +197,7 @@ def test_an_update_in_the_middle_of_a_run_loses_nothing(
     stack: Stack, begin: Callable[[int, int], Run]
 ) -> None:
     """Every worker is replaced while there is work; nothing fails and nothing is done twice."""
-    run = begin(18, 12)
+    run = begin(12, 6)
     eventually(lambda: run.busy("summarize"), 120, lambda: stack.sparky("runs", "show", run.id))
     for service in ("worker-summarize", "worker-fetch", "worker-default"):
         stack.update(service, "--force")
