@@ -34,7 +34,7 @@ _ANGLES = (
     r"|file_sep|filename|gh_stars|issue_\w+|jupyter_\w+|empty_output|(?:seed|minimax):\w+"
     r"|(?:add|delete|rename|edit)_file|commit_\w+|role|\u7528\u6237|AI"
 )
-_TOKEN = re.compile(
+TOKEN = re.compile(
     rf"[<\uff1c](?=[|\uff5c]|<?/?SYS>|/?(?:{_ANGLES})[>\uff1e])|(?<=[|\uff5c])(?=[>\uff1e\]])"
     rf"|\[(?=\||(?:{_BRACKETS})\])"
     # MiniMax's turns, Falcon's headings, the marks of OLMo, and the switches of reasoning.
@@ -42,6 +42,7 @@ _TOKEN = re.compile(
     r"|(?<!\S)/(?=(?:no_?)?think(?![\w>\]]))",
     re.IGNORECASE,
 )
+"""Where a special token of a model begins: what is found there gets a space behind it."""
 
 
 def clean(text: str) -> str:
@@ -53,7 +54,7 @@ def clean(text: str) -> str:
     text = _UNUSUAL.sub(lambda match: _visible(match.group()), text)
     while (without := _COMMENT.sub("", text)) != text:
         text = without
-    return _TOKEN.sub(lambda match: f"{match.group()} ", text)
+    return TOKEN.sub(lambda match: f"{match.group()} ", text)
 
 
 def _visible(char: str) -> str:

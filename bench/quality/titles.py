@@ -1,0 +1,108 @@
+"""What real titles make of the check: told with another verb, with their own, and with tokens.
+
+    python -m bench.quality.titles CLONE…
+
+Titles that begin with a verb, at most 300 of each history, are told with seven other verbs in front
+of the same words (these sentences are wrong), and in their own past tense (these are right). Of all
+titles, those are counted that cleaning changes because something in them looks like a special token.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sparky import claims, plain
+from sparky.claims import verbs
+from sparky.model import Activity, Kind
+from sparky.words import parse
+
+OTHERS = ("Added", "Fixed", "Removed", "Changed", "Updated", "Improved", "Replaced")
+EACH = 300
+LATEST = 6000
+SEED = 3
+_PAST = {
+    word: past
+    for pair in (
+        "break broke|bring brought|build built|catch caught|choose chose|cut cut|do did|fall fell"
+        "|find found|forbid forbade|get got|give gave|have had|hide hid|keep kept|leave left|let let"
+        "|make made|override overrode|put put|read read|rebuild rebuilt|reset reset|rewrite rewrote"
+        "|run ran|see saw|send sent|set set|show showed|speed sped|split split|take took|teach taught"
+        "|tell told|throw threw|undo undid|write wrote"
+    ).split("|")
+    for word, past in [pair.split()]
+}
+_DOUBLED = frozenset(
+    "defer drop emit log map omit permit pin plug prefer refer ship skip stop strip stub swap trim"
+    " unpin wrap".split()
+)
+
+
+def past(verb: str) -> str:
+    """The past tense of a verb of titles."""
+    if verb in _PAST:
+        return _PAST[verb]
+    if verb.endswith("e"):
+        return f"{verb}d"
+    if verb.endswith("y") and verb[-2] not in "aeiou":
+        return f"{verb[:-1]}ied"
+    return f"{verb}{verb[-1] if verb in _DOUBLED else ''}ed"
+
+
+def titles(clone: Path) -> list[str]:
+    """The titles of the latest commits that are no merges."""
+    command = ["git", "-C", str(clone), "log", "--no-merges", f"-{LATEST}", "--format=%s"]
+    shown = subprocess.run(command, capture_output=True, check=True).stdout
+    return shown.decode("utf-8", "replace").splitlines()
+
+
+def _begun(found: list[str]) -> Iterator[tuple[Activity, str, str]]:
+    """Some titles that begin with a verb: the commit, the verb, and what stands behind it."""
+    number = 0
+    for title in random.Random(SEED).sample(found, len(found)):
+        verb, _, rest = parse(title).text.partition(" ")
+        if verb.casefold() in verbs.BARE and len(rest.split()) > 2 and number < EACH:
+            number += 1
+            at = datetime(2026, 1, 1, tzinfo=UTC)
+            key = f"commit:{number:040x}"
+            yield Activity(key=key, kind=Kind.COMMIT, at=at, title=title), verb.casefold(), rest
+
+
+def measure(clones: list[Path]) -> dict[str, int]:
+    """Counts of titles, of sentences made of them, and of those that pass."""
+    counts: Counter[str] = Counter()
+    for clone in clones:
+        found = titles(clone)
+        counts["titles"] += len(found)
+        counts["titles_changed"] += sum(plain.TOKEN.search(one) is not None for one in found)
+        for commit, verb, rest in _begun(found):
+            own = claims.problems(f"{past(verb).capitalize()} {rest}.", [commit])
+            counts["own_verb"] += 1
+            counts["own_verb_passed"] += not own
+            for other in OTHERS:
+                if verbs.same(other.casefold(), verb):
+                    continue
+                problems = claims.problems(f"{other} {rest}.", [commit])
+                counts["other_verb"] += 1
+                counts["other_verb_passed"] += not problems
+                counts["other_verb_refused_for_it_alone"] += bool(problems) and all(
+                    problem.startswith("puts ") for problem in problems
+                )
+    return dict(counts)
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.formatter_class = argparse.RawDescriptionHelpFormatter
+    options.add_argument("clones", nargs="+", type=Path)
+    print(json.dumps(measure(options.parse_args().clones), indent=2))
+
+
+if __name__ == "__main__":
+    main()
