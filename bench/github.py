@@ -93,7 +93,7 @@ def main() -> None:
     with (
         services() as (folder, url, broker),
         serve(world, limits=limits, enterprise=True) as server,
-        reading(server, url) as reader,
+        reading(server, url, tokens=4) as reader,
     ):
         gateway = Gateway.open(url)
         repos = [repo_of(one) for one in world]

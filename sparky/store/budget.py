@@ -200,9 +200,11 @@ class PostgresBudget:
             if chosen is not None:
                 return Lease(chosen, resource, points)
             until = connection.execute(_ROOM.bindparams(*times), values).scalar_one_or_none()
+        until = max(until or now, now + timedelta(seconds=1))
         raise Throttled(
-            f"GitHub's {resource} points are used up to the reserve of {self.reserve:.0%}",
-            until=max(until or now, now + timedelta(seconds=1)),
+            f"no credential may spend {resource} points of GitHub before {until:%H:%M:%S} UTC, "
+            f"with a reserve of {self.reserve:.0%}",
+            until=until,
             remedy="`sparky github budget` shows each credential",
         )
 

@@ -150,7 +150,7 @@ def first_night(github: Server, database: str, repos: list[Repo], window: Window
         reader.source.refresh(repo)
         reader.source.census(repo, window)
 
-    with reading(github, database) as reader, ThreadPoolExecutor(2) as pool:
+    with reading(github, database, tokens=4) as reader, ThreadPoolExecutor(2) as pool:
         list(pool.map(one, repos))
     store.close()
 
