@@ -64,8 +64,9 @@ class Node:
         )
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                ["nsenter", f"--net=/var/run/netns/{self.name}", "unshare", "--mount", "--uts",
-                 "sh", "-c", script],
+                # It goes with whoever started it, also where that is killed.
+                ["setpriv", "--pdeathsig=TERM", "nsenter", f"--net=/var/run/netns/{self.name}",
+                 "unshare", "--mount", "--uts", "sh", "-c", script],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         eventually(self.answers, 60, lambda: f"{self.name} does not answer:\n{self.log()[-3000:]}")
@@ -153,6 +154,10 @@ def opened(folder: Path, cache: Path) -> Iterator[Lab]:
     with LOCK.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         shutil.rmtree(folder, ignore_errors=True)
+        # What a lab left that was killed; nobody else has one now.
+        _ip("link", "del", BRIDGE, check=False)
+        for number in range(1, 10):
+            _ip("netns", "del", f"node{number}", check=False)
         _ip("link", "add", BRIDGE, "type", "bridge")
         lab = Lab(folder, cache)
         try:

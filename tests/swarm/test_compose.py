@@ -29,9 +29,9 @@ class Box:
 
     def compose(self, *words: str, check: bool = True) -> str:
         done = subprocess.run(
-            ["docker-compose", "--project-name", "box", "--project-directory", "swarm",
-             "--file", "-", *words],
-            cwd=build.ROOT, input=self.file, text=True, capture_output=True, check=False,
+            ["docker-compose", "--project-name", "box", "--file", "-", *words],
+            # Paths of a file that comes through a pipe count from here.
+            cwd=build.ROOT / "swarm", input=self.file, text=True, capture_output=True, check=False,
             env=environment(**self.variables, DOCKER_HOST=f"unix://{self.node.folder}/docker.sock"),
         )  # fmt: skip
         assert not check or done.returncode == 0, done.stderr[-3000:]
