@@ -90,3 +90,12 @@ def test_a_backup_overwrites_nothing(full: str, tmp_path: Path) -> None:
     done = sparky("db", "backup", str(file), SPARKY_DATABASE_URL=full)
     assert done.returncode != 0
     assert file.read_text() == "something else"
+
+
+def test_wait_ends_when_the_schema_is_there(database: str) -> None:
+    """A process of the farm waits for its database, and says what it waited for in vain."""
+    assert sparky("db", "wait", SPARKY_DATABASE_URL=database).returncode == 0
+    nobody = "postgresql://sparky@127.0.0.1:1/sparky"
+    done = sparky("db", "wait", "--seconds", "1", SPARKY_DATABASE_URL=nobody)
+    assert done.returncode == 1
+    assert "the database does not answer" in done.stderr
