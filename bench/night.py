@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import sys
 import tempfile
@@ -45,7 +46,7 @@ from bench.nightload import Night, served
 from sparky import settings as configuration
 from sparky import wiring
 from sparky.errors import Throttled
-from sparky.farm.worker import Process, start, worker_words
+from sparky.farm.worker import THREADS, Process, start, worker_words
 from sparky.model import Window
 from sparky.schedules import Schedule, upcoming
 from sparky.services import Wanted, attach, remove
@@ -125,7 +126,7 @@ def simulate(state: Path, given: argparse.Namespace) -> dict[str, Any]:
         urls = stack.enter_context(fleet(given.sparks, slots=SLOTS, scale=given.scale, model=MODEL))
         settings = configured(state, ends.database_url, ends.broker_url, night, urls)
         schema.upgrade(wiring.database_url(settings))
-        cluster = Cluster(settings, given.fetchers, given.flower)
+        cluster = Cluster(settings, given.sparks, given.fetchers, given.flower)
         _say("reading the days before")
         warm(cluster, night, window)
         happened = night.happen()
@@ -175,6 +176,7 @@ class Cluster:
     """The farm's processes."""
 
     settings: Settings
+    sparks: int
     fetchers: int
     flower: int | None
 
@@ -192,12 +194,20 @@ class Cluster:
                 "fetch", queues=("fetch", "chunk"), pool="prefork", concurrency=self.fetchers
             ),
         )
-        for number in (1, 2, 3):
+        # A quarter more threads than slots: some are at the database meanwhile.
+        threads = self.sparks * SLOTS * 5 // 4
+        processes = math.ceil(threads / THREADS)
+        for number in range(1, processes + 1):
             yield (
                 f"summarize-{number}",
-                worker_words(f"summarize-{number}", queues=("summarize",), concurrency=56),
+                worker_words(
+                    f"summarize-{number}",
+                    queues=("summarize",),
+                    concurrency=math.ceil(threads / processes),
+                ),
             )
-        yield "rollup", worker_words("rollup", queues=("rollup", "publish"), concurrency=48)
+        few = self.sparks * 12
+        yield "rollup", worker_words("rollup", queues=("rollup", "publish"), concurrency=few)
         yield "clock", worker_words("clock", queues=("sweep", "tick", "prune"), concurrency=2)
         yield "beat", ["beat", "--schedule", str(self.settings.state_dir / "beat")]
         if self.flower:

@@ -29,6 +29,8 @@ PREFILL = 4506.0
 """Prompt tokens/s, from the same page."""
 GPT_OSS_120B = ((1, 58.7), (8, 139.0), (32, 262.0))
 PREFILL_120B = 2444.0
+SILENCE = 5.0
+"""Seconds between two pieces of an answer."""
 BYTES_A_TOKEN = 4
 """As the model counts its prompts."""
 
@@ -267,11 +269,14 @@ class Batching:
                 b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
                 b"Transfer-Encoding: chunked\r\n\r\n"
             )
-            half = len(text) // 2
-            _event(writer, self._chunk(text[:half]))
+            said = 0
             while not request.ended.is_set():
+                # Not each token, which would be work, but often enough to be heard.
+                piece = text[said : min(said + 1 + len(text) // 100, len(text) - 1)]
+                _event(writer, self._chunk(piece))
+                said += len(piece)
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(request.ended.wait(), 5.0)
+                    await asyncio.wait_for(request.ended.wait(), SILENCE)
                 if writer.transport.is_closing():
                     return False
             usage = {
@@ -279,7 +284,7 @@ class Batching:
                 "completion_tokens": length,
                 "prompt_tokens_details": {"cached_tokens": 0},
             }
-            _event(writer, self._chunk(text[half:]))
+            _event(writer, self._chunk(text[said:]))
             _event(writer, self._chunk("", "stop"))
             _event(writer, {"model": self.model, "choices": [], "usage": usage})
             data = b"data: [DONE]\n\n"
