@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +20,8 @@ RECENT = 60.0
 """Seconds over which the pace of a stage is taken."""
 FEW = 5
 """So many steps of a stage must have ended before they tell its pace."""
+_SHARED = {"chunk": "fetch", "rollup": "summarize"}
+"""Stages that wait for the same as another: the same processes, the same engines."""
 NOT_DONE = tuple(state for state in t.STEP_STATES if state != "done")
 
 
@@ -142,20 +146,23 @@ class Totals:
         """Seconds left by the pace of late; None before each stage that is needed has found one.
 
         Steps beget steps: what the earlier stages still have to do comes on top of what a stage
-        has, as much for each as it was so far. The stage that needs longest says how long.
+        has, as much for each as it was so far. Who shares workers or engines shares a pace, and
+        the slowest says how long.
         """
         if self.run.ended:
             return None
-        longest, before, ended_before = 0.0, 0.0, 0
+        steps, pace = Counter[str](), Counter[str]()
+        before, ended_before = 0.0, 0
         for stage in self.stages:
             made = stage.open + stage.ended
             to_come = stage.open + (before * made / ended_before if ended_before else 0.0)
             if stage.open and stage.ended < FEW <= to_come:
                 return None
-            if to_come >= 1 and stage.rate:
-                longest = max(longest, to_come / stage.rate)
+            steps[_SHARED.get(stage.stage, stage.stage)] += math.ceil(to_come)
+            pace[_SHARED.get(stage.stage, stage.stage)] += stage.recent
             before, ended_before = to_come, stage.ended
-        return longest or None
+        span = self.stages[0].seconds
+        return max((steps[one] * span / pace[one] for one in steps if pace[one]), default=0) or None
 
 
 # An open run has as many jobs as its repositories; its states are counted, not listed.

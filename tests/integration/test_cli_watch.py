@@ -201,10 +201,15 @@ def test_time_left_counts_what_earlier_stages_will_bring() -> None:
     assert totals.left == pytest.approx((700 + 500 * 2) / 5)
 
 
-def test_what_follows_swiftly_does_not_lengthen_the_time_left() -> None:
-    """A stage whose last minute was idle has no say; the one that works has."""
-    totals = of((stage("summarize", waiting=60, done=60, recent=60), stage("rollup", done=9)))
-    assert totals.left == pytest.approx(60)
+def test_stages_that_ask_the_same_engines_share_a_pace() -> None:
+    """60 chunks are left, each sixth begets a roll-up, and the engines end two steps a second."""
+    totals = of(
+        (
+            stage("summarize", waiting=60, done=60, recent=105),
+            stage("rollup", done=10, recent=15),
+        )
+    )
+    assert totals.left == pytest.approx((60 + 10) / 2)
 
 
 def test_there_is_no_time_left_to_tell_before_a_stage_has_a_pace() -> None:
