@@ -41,6 +41,8 @@ SMALL = {
     "SPARKY_POSTGRES_MEMORY_RESERVED": "128M",
     "SPARKY_GRACE": "30s",
     "SPARKY_LEASE_SECONDS": "30",
+    # A worker's first question to an engine may take 30 s, which a busy machine can miss.
+    "SPARKY_ATTEMPTS": "10",
     "SPARKY_HEALTH_INTERVAL": "4s",
 } | {
     f"SPARKY_{name}_CPUS{suffix}": value
