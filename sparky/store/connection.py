@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 import sqlalchemy as sa
@@ -15,6 +15,16 @@ from sparky.errors import StoreError, Transient
 from sparky.settings import failpoints
 
 APPLICATION = "sparky"
+_ARGUMENTS: Final = {
+    "application_name": APPLICATION,
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    # A server that is gone without a word is noticed in the middle of a statement too.
+    "tcp_user_timeout": 60_000,
+    "options": "-c timezone=UTC -c idle_in_transaction_session_timeout=60000",
+}
 
 
 def connect(url: str, *, pool: int = 10) -> sa.Engine:
@@ -45,19 +55,19 @@ def connect(url: str, *, pool: int = 10) -> sa.Engine:
         # The one used last, whose statements are prepared; the others may be recycled.
         pool_use_lifo=True,
         pool_recycle=1800,
-        connect_args={
-            "application_name": APPLICATION,
-            "connect_timeout": 10,
-            "keepalives_idle": 30,
-            "keepalives_interval": 10,
-            "keepalives_count": 3,
-            # A server that is gone without a word is noticed in the middle of a statement too.
-            "tcp_user_timeout": 60_000,
-            "options": "-c timezone=UTC -c idle_in_transaction_session_timeout=60000",
-        },
+        connect_args=_ARGUMENTS,
     )
     event.listen(engine, "checkout", _refuse_closed)
     return engine
+
+
+def unpooled(engine: sa.Engine) -> sa.Engine:
+    """An engine to the same database, each of whose connections is opened anew and then closed.
+
+    For what holds a connection while others are asked for: with those of a pool, as many threads
+    as it has would hold one each and wait for each other's.
+    """
+    return sa.create_engine(engine.url, poolclass=sa.NullPool, connect_args=_ARGUMENTS)
 
 
 def _refuse_closed(connection: Any, record: Any, proxy: Any) -> None:

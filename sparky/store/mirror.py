@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from sparky.forge import Item, Mark, Probe, State
 from sparky.model import Activity, Kind, Repo, Window
 from sparky.store import tables as t
 from sparky.store.codec import dump, load
-from sparky.store.connection import translated
+from sparky.store.connection import statement, transaction, unpooled
 from sparky.store.sights import Sight, record
 
 _BUSY = timedelta(seconds=5)
@@ -77,16 +77,19 @@ class PostgresMirror:
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
+        self._unpooled = unpooled(engine)
 
-    @contextmanager
-    def _begin(self) -> Iterator[sa.Connection]:
-        with translated(), self.engine.begin() as connection:
-            yield connection
+    def _begin(self) -> AbstractContextManager[sa.Connection]:
+        return transaction(self.engine)
+
+    def _read(self) -> AbstractContextManager[sa.Connection]:
+        """For a single query."""
+        return statement(self.engine)
 
     @contextmanager
     def exclusive(self, repo: Repo) -> Iterator[None]:
         """Keep others from bringing the repository up to date; the database lets go by itself."""
-        with self._begin() as connection:
+        with transaction(self._unpooled) as connection:
             # A walk over pages is not an idle client.
             connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             name = sa.func.hashtextextended(f"sparky mirror {repo.id}", 0)
@@ -104,7 +107,7 @@ class PostgresMirror:
         """What was seen of it last."""
         c = t.forge_probes.c
         query = sa.select(c.payload).where(c.repository_id == repo_id, c.payload.is_not(None))
-        with self._begin() as connection:
+        with self._read() as connection:
             row = connection.execute(query).first()
         return load(Probe, row.payload) if row else None
 
@@ -168,7 +171,7 @@ class PostgresMirror:
         """How far the mirror reaches, by kind."""
         c = t.forge_marks.c
         query = sa.select(c.payload).where(c.repository_id == repo_id)
-        with self._begin() as connection:
+        with self._read() as connection:
             found = [load(Mark, row.payload) for row in connection.execute(query)]
         return {mark.kind: mark for mark in found}
 
@@ -177,7 +180,7 @@ class PostgresMirror:
         values = {"id": repo_id, "since": window.since, "until": window.until}
         counts = dict.fromkeys(Kind, 0)
         marks: dict[Kind, Mark] = {}
-        with self._begin() as connection:
+        with self._read() as connection:
             rows = connection.execute(_STATE, values).all()
         for row in rows:
             mark = load(Mark, row.payload)
@@ -244,7 +247,7 @@ class PostgresMirror:
         """Which of the keys are kept."""
         c = t.forge_items.c
         query = sa.select(c.key).where(c.repository_id == repo_id, c.key.in_(keys))
-        with self._begin() as connection:
+        with self._read() as connection:
             return frozenset(connection.execute(query).scalars())
 
     def updated(self, repo_id: str, kind: Kind, since: datetime) -> int:
@@ -253,7 +256,7 @@ class PostgresMirror:
         query = sa.select(sa.func.count()).where(
             c.repository_id == repo_id, c.kind == kind.value, c.updated_at >= since
         )
-        with self._begin() as connection:
+        with self._read() as connection:
             return int(connection.execute(query).scalar_one())
 
     def items(self, repo_id: str, window: Window) -> Iterator[Item]:
@@ -267,7 +270,7 @@ class PostgresMirror:
             .order_by(placed.desc(), c.key)
             .execution_options(yield_per=500)
         )
-        with self._begin() as connection:
+        with transaction(self._unpooled) as connection:
             connection.execute(sa.text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             for row in connection.execute(query):
                 activity = load(Activity, row.payload)

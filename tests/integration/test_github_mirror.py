@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -12,7 +14,7 @@ import sqlalchemy as sa
 from sparky import pipeline
 from sparky.activity import arrange
 from sparky.errors import Throttled
-from sparky.model import Kind, Window
+from sparky.model import Activity, Kind, Window
 from sparky.store.gateway import Gateway
 from sparky.store.retention import Policy, Retention
 from tests.github import Fault, Server, What, World
@@ -238,6 +240,45 @@ def test_a_second_worker_waits_while_the_first_one_reads(
         github.accounting.reset()
         assert keys(second, repository, window) == true_keys(repository, window)
         assert github.accounting.log == []
+
+
+def test_more_threads_than_the_pool_has_connections_read_at_once(
+    world: World, github: Server, database: str
+) -> None:
+    """Twelve repositories, each in the middle of its reading and of its storing, and a pool of ten:
+    none waits for a connection that another one holds."""
+    threads = 12
+    recent = sorted(world, key=lambda one: one.pushed_at)[-threads:]
+    window = night(world, 400)
+    hold = github.faults.add(Fault(what=What.HOLD, times=threads, match={"name": "Activity"}))
+    with closing(Gateway.open(database)) as store, reading(github, database) as reader:
+        for repository in recent:
+            store.add_repo(repo_of(repository))
+        storing, full = list[str](), threading.Event()
+
+        def one(repository: Repository) -> list[str]:
+            repo = repo_of(repository)
+            reader.source.refresh(repo)
+            reader.source.census(repo, window)
+
+            def together() -> Iterator[Activity]:
+                storing.append(repo.id)
+                if len(storing) == 10:
+                    full.set()
+                assert full.wait(60), "ten at once hold a connection of the pool"
+                yield from reader.source.activities(repo, window)
+
+            gateway.replace_activities(repo.id, window, together())
+            return sorted(a.key for a in store.activities(repo.id, window))
+
+        # One pool for all, as in a worker's process.
+        gateway = Gateway(reader.mirror.engine)
+        with ThreadPoolExecutor(threads) as pool:
+            going = [pool.submit(one, repository) for repository in recent]
+            until(lambda: hold.hits == threads)
+            hold.release.set()
+            for repository, found in zip(recent, going, strict=True):
+                assert found.result() == true_keys(repository, window)
 
 
 def test_what_another_worker_changes_between_count_and_reading_is_read_again(
