@@ -45,6 +45,7 @@ from sparky.errors import BadAnswer, Transient
 from sparky.llm.openai import OpenAIBackend
 from sparky.llm.router import Router
 from sparky.llm.seat import Member
+from sparky.llm.wire import Timeouts
 from sparky.model import Repo, Window
 from sparky.pipeline import Record, asking
 from sparky.ports import Answer, Claim, Prompt
@@ -188,7 +189,7 @@ def compare(database_url: str, field: Field, work: Prompts) -> dict[str, Any]:
         loops.append({"in_flight": in_flight, **curve.rates()})
     best = max(loops, key=lambda loop: loop["steady"])
     with field.start() as urls, watched(urls, field) as curve:
-        cpu = _farm(database_url, urls, field, work)
+        cpu = farm(database_url, urls, field, work)
     sparky = curve.rates()
     return {
         "model": field.model,
@@ -304,8 +305,19 @@ def _request(prompt: Prompt, model: str) -> dict[str, Any]:
     return body
 
 
-def _farm(database_url: str, urls: Sequence[str], field: Field, known: Prompts) -> float:
-    """Do the calls as steps of a run; the processor seconds that Sparky spent."""
+def farm(
+    database_url: str,
+    urls: Sequence[str],
+    field: Field,
+    known: Prompts,
+    *,
+    patience: float = 300.0,
+) -> float:
+    """Do the calls as steps of a run; the processor seconds that Sparky spent.
+
+    Args:
+        patience: seconds that an engine may be silent.
+    """
     engine = connect(database_url)
     with engine.begin() as connection:
         connection.execute(sa.text("TRUNCATE runs, jobs, steps, answers, llm_calls CASCADE"))
@@ -331,7 +343,15 @@ def _farm(database_url: str, urls: Sequence[str], field: Field, known: Prompts) 
         spent = pool.starmap(
             _worker,
             [
-                (database_url, urls, field.model, steps[number::processes], known, threads)
+                (
+                    database_url,
+                    urls,
+                    field.model,
+                    steps[number::processes],
+                    known,
+                    threads,
+                    patience,
+                )
                 for number in range(processes)
             ],
             chunksize=1,
@@ -346,12 +366,18 @@ def _worker(
     steps: Sequence[int],
     known: Prompts,
     threads: int,
+    patience: float,
 ) -> float:
     """One process of the farm; its processor seconds, without its start."""
     engine = connect(database_url, pool=10)
     store, work, ledger = Gateway(engine), Work(engine, farm="bench"), Calls(engine)
+    times = Timeouts(first=patience, idle=patience, total=3 * patience, probe=min(patience, 30))
+
+    def backend(url: str) -> OpenAIBackend:
+        return OpenAIBackend(url, model, timeouts=times)
+
     router = Router(
-        [Member(name=url, backend=OpenAIBackend(url, model), model=model) for url in urls]
+        [Member(name=url, backend=backend(url), trial=backend(url), model=model) for url in urls]
     )
     todo, lock = iter(steps), threading.Lock()
 
