@@ -37,6 +37,7 @@ class Gateway:
 
     url: str
     statistics: str
+    page: str
     engines: dict[str, subprocess.Popen[bytes]]
     port: int
     log: Path
@@ -114,7 +115,7 @@ def troubled(tmp_path: Path) -> Iterator[Gateway]:
 
 @contextmanager
 def started(tmp_path: Path) -> Iterator[Gateway]:
-    own, statistics, port = free_ports(3)
+    own, statistics, page, port = free_ports(4)
     (tmp_path / "gateway_key").write_text("the-key\n")
     (tmp_path / "gateway_stats").write_text("sparky:seen")
     log = tmp_path / "log"
@@ -128,6 +129,7 @@ def started(tmp_path: Path) -> Iterator[Gateway]:
             "SPARKY_LLM_MODEL": "stand-in",
             "SPARKY_GATEWAY_BIND": f"127.0.0.1:{own}",
             "SPARKY_GATEWAY_STATS_BIND": f"127.0.0.1:{statistics}",
+            "SPARKY_GATEWAY_PAGE_BIND": f"127.0.0.1:{page}",
             "SPARKY_GATEWAY_DNS": dns,
             "SPARKY_GATEWAY_TARGET": f"engines:{port}",
             "SPARKY_GATEWAY_ENGINES": "6",
@@ -142,7 +144,7 @@ def started(tmp_path: Path) -> Iterator[Gateway]:
         }
         words = ["haproxy", "-W", "-db", "-f", str(ROOT / "swarm/haproxy/haproxy.cfg")]
         haproxy = subprocess.Popen(words, env=environment, stdout=output, stderr=output)
-        urls = (f"http://127.0.0.1:{own}", f"http://127.0.0.1:{statistics}")
+        urls = [f"http://127.0.0.1:{number}" for number in (own, statistics, page)]
         limits = httpx.Limits(max_connections=200)
         client = httpx.Client(timeout=90, trust_env=False, limits=limits)
         found = Gateway(*urls, made, port, log, client)
@@ -257,13 +259,13 @@ def test_engines_do_not_see_the_key(gateway: Gateway) -> None:
 
 
 def test_statistics_ask_for_a_password(gateway: Gateway) -> None:
-    """The page tells addresses and loads; the counters for Prometheus are open inside."""
-    assert httpx.get(gateway.statistics, trust_env=False).status_code == 401
+    """What is open to the outside tells nobody addresses and loads; inside, Prometheus reads them."""
+    for path in ("/", "/metrics"):
+        assert gateway.client.get(f"{gateway.page}{path}").status_code == 401
     word = base64.b64encode(b"sparky:seen").decode()
-    page = httpx.get(
-        gateway.statistics, headers={"Authorization": f"Basic {word}"}, trust_env=False
-    )
+    page = gateway.client.get(gateway.page, headers={"Authorization": f"Basic {word}"})
     assert "Statistics Report" in page.text
+    assert "haproxy_server_status" in gateway.client.get(f"{gateway.statistics}/metrics").text
 
 
 def test_a_full_queue_is_said_at_once(troubled: Gateway) -> None:
