@@ -54,7 +54,8 @@ def test_a_quiet_night_costs_a_point_for_each_74_repositories_and_no_engine_call
 ) -> None:
     """Each job ends after its fetch, no digest is made, and the last one stays what it was.
 
-    Two threads may probe at the same time, so the last repositories may cost a point more.
+    While one thread's look is under way, the other may look at one of the same alone: that costs
+    some points more, in a night of a thousand too, and not more there.
     """
     repos = [repo_of(one) for one in world]
     now = world.clock.now()
@@ -70,7 +71,7 @@ def test_a_quiet_night_costs_a_point_for_each_74_repositories_and_no_engine_call
     asked = [one for one in github.accounting.log if one.resource == "graphql"]
     assert {one.name for one in asked} == {"Probe"}
     assert github.accounting.points(resource="graphql") == len(asked)
-    assert 2 <= len(asked) <= 3
+    assert 2 <= len(asked) <= 6
     others = [one for one in github.accounting.log if one.resource != "graphql"]
     assert {(one.name, one.points) for one in others} == {("GET /rate_limit", 0)}
     assert rows(database, "SELECT state, count(*) FROM jobs GROUP BY state") == [("skipped", 90)]
