@@ -140,8 +140,10 @@ class Lab:
         self.nodes.append(node)
         _connect(node, number)
         node.start()
-        for kind in ("container", "volume", "network", "image"):
+        for kind in ("container", "network", "image"):
             node.run(kind, "prune", "--force")
+        if volumes := node.ask("volume", "ls", "--quiet").split():
+            node.run("volume", "rm", "--force", *volumes)
         return node
 
 

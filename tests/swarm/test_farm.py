@@ -85,7 +85,7 @@ def test_a_run_through_the_gateway_ends_in_the_database(
     stack: Stack, begin: Callable[[int, int], Run]
 ) -> None:
     """Two repositories are read, a real model writes, and the digests are rows and files."""
-    run = begin(0, 6)
+    run = begin(0, 4)
     assert run.ends() == "done"
     digests = stack.rows("SELECT payload FROM digests")
     assert len(digests) == 2
@@ -186,7 +186,7 @@ def test_a_killed_worker_s_step_is_done_by_the_next_one(
     stack: Stack, begin: Callable[[int, int], Run]
 ) -> None:
     """Kill -9 in the middle of an answer: the lease ends, the step is tried again, the run is done."""
-    run = begin(6, 6)
+    run = begin(6, 4)
     eventually(lambda: run.busy("summarize"), 120, lambda: stack.sparky("runs", "show", run.id))
     stack.node.run("kill", "--signal", "KILL", stack.container("worker-summarize"))
     assert run.ends() == "done"
@@ -197,7 +197,7 @@ def test_an_update_in_the_middle_of_a_run_loses_nothing(
     stack: Stack, begin: Callable[[int, int], Run]
 ) -> None:
     """Every worker is replaced while there is work; nothing fails and nothing is done twice."""
-    run = begin(12, 6)
+    run = begin(12, 4)
     eventually(lambda: run.busy("summarize"), 120, lambda: stack.sparky("runs", "show", run.id))
     for service in ("worker-summarize", "worker-fetch", "worker-default"):
         stack.update(service, "--force")
