@@ -36,13 +36,16 @@ class Dialect:
     means the same in all its versions (1.2.1 takes the wrapper itself for the schema)."""
     tokenize: Literal["content", "prompt", ""] = ""
     """The field of `/tokenize` that takes a text; empty where there is no such address."""
+    thinking: bool = False
+    """Whether its chat template can be told not to let the model reason."""
     slots: int = 1
     """Requests to keep in flight where the server does not tell."""
 
 
 LLAMA_CPP = Dialect("llama.cpp", tokenize="content")
-VLLM = Dialect("vllm", tokenize="prompt", slots=8)
-TENSORRT_LLM = Dialect("tensorrt-llm", schema="json", slots=8)
+_THINKING = _COMMON | {"max_tokens", "chat_template_kwargs"}
+VLLM = Dialect("vllm", fields=_THINKING, tokenize="prompt", thinking=True, slots=8)
+TENSORRT_LLM = Dialect("tensorrt-llm", fields=_THINKING, schema="json", thinking=True, slots=8)
 OTHER = Dialect("openai", slots=4)
 _OWNERS = {"llamacpp": LLAMA_CPP, "vllm": VLLM, "tensorrt_llm": TENSORRT_LLM}
 
@@ -116,6 +119,11 @@ class OpenAIBackend(HttpBackend):
                 f"the server at {self._wire.url} is Ollama",
                 remedy="Set SPARKY_LLM_KIND=ollama, so that its context can be pinned",
             )
+        if self._wire.ask("GET", "/version").document().get("version"):
+            # TensorRT-LLM alone refuses a request that is none with a bare text as the error.
+            refusal = self._wire.ask("POST", "/v1/chat/completions", {})
+            if refusal.status == 400 and isinstance(refusal.document().get("error"), str):
+                return TENSORRT_LLM
         return OTHER
 
     def _card(self, cards: _Cards) -> Mapping[str, Any]:
@@ -197,6 +205,9 @@ class OpenAIBackend(HttpBackend):
             "stream": True,
             "stream_options": {"include_usage": True},
         }
+        if self._dialect.thinking and not self._reasoning:
+            # A model that could would spend the answer's tokens; other templates do not ask.
+            body["chat_template_kwargs"] = {"enable_thinking": False}
         if prompt.schema is not None:
             schema = dict(prompt.schema)
             if self._dialect.schema == "json":

@@ -78,6 +78,9 @@ class TrtLlm(StandIn):
         extra = sorted(set(body) - FIELDS)
         if {"max_tokens", "max_completion_tokens"} <= set(body):
             extra.append("max_completion_tokens")
+        if "messages" not in body:
+            missing = {"type": "missing", "loc": ("body", "messages"), "msg": "Field required"}
+            return Reply(400, {"error": str([missing])})
         if extra:
             detail = {"type": "extra_forbidden", "loc": ("body", extra[0])}
             detail["msg"] = "Extra inputs are not permitted"

@@ -101,6 +101,34 @@ def test_a_dialect_is_found_by_asking(card: dict[str, Any], name: str) -> None:
         assert connect(server.url).engine().name == name
 
 
+class Renamed(TrtLlm):
+    """Behind a gateway that gives its models another owner."""
+
+    def answer(self, request: Request) -> Reply:
+        if request.path == "/v1/models":
+            return Reply(body={"data": [{"id": self.model, "owned_by": "the company"}]})
+        return super().answer(request)
+
+
+def test_trtllm_is_known_by_how_it_refuses() -> None:
+    """Also where its models go by another owner; its own form of a schema is used."""
+    with Renamed() as server:
+        backend = connect(server.url)
+        assert backend.engine().name == "tensorrt-llm"
+        backend.complete(PROMPT)
+        assert server.asked["response_format"] == {"type": "json", "schema": SCHEMA}
+
+
+@pytest.mark.parametrize("engine", [Vllm, TrtLlm])
+def test_a_model_reasons_only_where_it_has_room_for_it(engine: type[Vllm | TrtLlm]) -> None:
+    """Without room its template is told so, as reasoning would eat the answer."""
+    with engine() as server:
+        connect(server.url).complete(PROMPT)
+        assert server.asked["chat_template_kwargs"] == {"enable_thinking": False}
+        connect(server.url, reasoning_tokens=64).complete(PROMPT)
+        assert "chat_template_kwargs" not in server.asked
+
+
 def test_a_given_dialect_is_not_asked_for() -> None:
     """Whoever knows the server says so."""
     with Plain({"id": "m"}) as server:
