@@ -232,6 +232,7 @@ GIVEN = {
     "flower_password": SECRET,
     "github_token": SECRET,
     "github_tokens": SECRET,
+    "hub_token": SECRET,
     "github_app_key": SECRET,
 }
 
