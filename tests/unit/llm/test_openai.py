@@ -257,6 +257,24 @@ def test_reasoning_that_eats_the_answer_is_no_answer(vllm: Vllm) -> None:
         connect(vllm.url).complete(PROMPT)
 
 
+class Metered(Plain):
+    """A gateway that tells what an answer took from the socket."""
+
+    def answer(self, request: Request) -> Reply:
+        if request.path != "/v1/chat/completions":
+            return super().answer(request)
+        said = {"message": {"content": "Sorted."}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 9, "completion_tokens": 2, "energy_joules": 12.5}
+        return Reply(body={"model": "m", "choices": [said], "usage": usage})
+
+
+def test_energy_is_kept_where_a_server_tells_it(vllm: Vllm) -> None:
+    """And is unknown, not nothing, where it does not."""
+    with Metered({"id": "m"}) as server:
+        assert connect(server.url).complete(PROMPT).joules == 12.5
+    assert connect(vllm.url).complete(PROMPT).joules is None
+
+
 def test_an_empty_answer_with_status_200_is_no_answer(vllm: Vllm) -> None:
     """gpt-oss can end with `stop` and have said nothing."""
     vllm.script.text = ""
