@@ -87,7 +87,7 @@ def test_a_run_ends_in_a_digest(box: Box) -> None:
     since, until = commits(0, 3)
     run = box.sparky("runs", "start", "--since", since, "--until", until).split()[0]
     eventually(
-        lambda: json.loads(box.sparky("runs", "show", run, "--json"))["state"] == "done", 300,
+        lambda: json.loads(box.sparky("runs", "show", run, "--json"))["state"] == "done", 1200,
         lambda: box.sparky("runs", "show", run),
     )  # fmt: skip
     (digest,) = json.loads(box.sparky("digests", "list", "--json"))

@@ -37,7 +37,7 @@ class Run:
             f" WHERE j.run_id = '{self.id}' AND s.stage IN ({','.join(map(repr, stages))})"
         )
 
-    def ends(self, seconds: float = 300) -> str:
+    def ends(self, seconds: float = 1200) -> str:
         """Wait for it to end; its state then."""
         open_states = ("waiting", "running")
         eventually(
