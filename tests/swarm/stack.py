@@ -39,7 +39,6 @@ SMALL = {
     "SPARKY_DEFAULT_THREADS": "4",
     "SPARKY_POSTGRES_BUFFERS": "64MB",
     "SPARKY_POSTGRES_MEMORY_RESERVED": "128M",
-    "SPARKY_GRACE": "30s",
     "SPARKY_LEASE_SECONDS": "30",
     # A worker's first question to an engine may take 30 s, which a busy machine can miss.
     "SPARKY_ATTEMPTS": "10",

@@ -196,7 +196,7 @@ def test_a_killed_worker_s_step_is_done_by_the_next_one(
 def test_an_update_in_the_middle_of_a_run_loses_nothing(
     stack: Stack, begin: Callable[[int, int], Run]
 ) -> None:
-    """Every worker is replaced while there is work; nothing fails and nothing is done twice."""
+    """Every worker is replaced while there is work: each step is done in the end, and none failed."""
     run = begin(12, 4)
     eventually(lambda: run.busy("summarize"), 120, lambda: stack.sparky("runs", "show", run.id))
     for service in ("worker-summarize", "worker-fetch", "worker-default"):
