@@ -64,6 +64,8 @@ def box(node: Node, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> I
         "SPARKY_LLM_MODEL": "stand-in",
         "SPARKY_REPOSITORIES": str(shared / "repositories"),
         "SPARKY_SECRETS_DIR": str(secrets),
+        # A stack may be up beside it.
+        "SPARKY_FLOWER_PORT": "5556",
     }
     made = Box(node, yaml.safe_dump(document), variables)
     script = str(build.ROOT / "swarm/secrets")
