@@ -122,7 +122,7 @@ def show(
         ("name", repo.name),
         ("id", repo.id),
         ("read from", f"{repo.location} ({repo.source})"),
-        ("state", state or "nothing special"),
+        ("state", state or "active"),
         ("followed", f"since {line.added_at:%Y-%m-%d}" if line.tracked else "no"),
         ("groups", ", ".join(line.groups) or "none"),
     ]
