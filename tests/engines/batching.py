@@ -211,7 +211,7 @@ class Batching:
         """Whether the connection goes on."""
         if path == "/trouble":
             self._later = json.loads(body)
-            self._worsen()
+            self._worsen(writer)
             return self._send(writer, {})
         if path == "/figures":
             batch = self.batch
@@ -235,15 +235,15 @@ class Batching:
                 return await self._chat(json.loads(body), reader, writer)
         return self._send(writer, {})
 
-    def _worsen(self) -> None:
-        """Begin the trouble that is due."""
+    def _worsen(self, spared: asyncio.StreamWriter | None = None) -> None:
+        """Begin the trouble that is due; whoever asks for it gets an answer."""
         if not self._later or self._prompts < self._later.get("after", 0):
             return
         self.trouble = self._later["kind"]
         self.batch.slowness = self._later.get("slowness", 1.0)
         self._later = {}
         if self.trouble == "reset":
-            for writer in self._writers:
+            for writer in self._writers - {spared}:
                 writer.transport.abort()
 
     async def _chat(
