@@ -38,5 +38,6 @@ def missing(errors: Sequence[Mapping[str, Any]]) -> Missing | None:
     """Why there is nothing in a place, by the errors there; None: GitHub only stumbled."""
     kind = errors[0].get("type") if errors else "NOT_FOUND"
     if kind == "FORBIDDEN":
-        return Missing(f"may not be read: {errors[0].get('message', '')}", denied=True)
+        said = str(errors[0].get("message", "")).rstrip(".")
+        return Missing(f"may not be read: {said}", denied=True)
     return Missing(NOT_THERE) if kind == "NOT_FOUND" else None

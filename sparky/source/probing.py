@@ -14,7 +14,7 @@ from sparky.ports import Clock
 from sparky.source import queries
 from sparky.source.githubparse import Node
 from sparky.source.githubwire import Said, Wire
-from sparky.source.listing import facts, missing
+from sparky.source.listing import NOT_THERE, facts, missing
 from sparky.source.pages import NAMES, owner_of
 
 FRESH: Final = timedelta(minutes=10)
@@ -50,10 +50,12 @@ class Prober:
             probe = probes[0]
         self._here.last = probe
         if probe.gone:
+            ends = "`sparky repos discover --prune` follows it no longer"
+            if probe.gone != NOT_THERE:
+                ends = "docs/github.md tells what a credential needs"
             raise SourceError(
                 f"{repo.name} {probe.gone}",
-                remedy=f"`sparky repos show {repo.name}` tells since when; "
-                "`sparky repos discover --prune` follows it no longer",
+                remedy=f"`sparky repos show {repo.name}` tells since when; {ends}",
             )
         return probe
 

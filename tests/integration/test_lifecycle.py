@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 import sqlalchemy as sa
+from structlog.testing import capture_logs
 
 from sparky import pipeline
 from sparky.cli import main
@@ -96,7 +97,6 @@ def sparky(
         monkeypatch.setenv(name, value)
 
     def call(*arguments: str) -> Said:
-        capsys.readouterr()  # what a worker has logged
         code = main.run(arguments)
         captured = capsys.readouterr()
         return Said(code, captured.out, captured.err)
@@ -125,8 +125,9 @@ class Farm:
         )
         with engine.connect() as connection:
             steps = connection.execute(query, {"run": run_id}).scalars().all()
-        for step in steps:
-            perform(step, _fetch, self.context, worker="test")
+        with capture_logs():
+            for step in steps:
+                perform(step, _fetch, self.context, worker="test")
         done = {job.repo.id: job for job in self.context.reports.progress(run_id)}
         jobs = [done[one.id] for one in repositories]
         return [Job(job.state, job.error, job.activities) for job in jobs]
@@ -330,16 +331,30 @@ def test_one_behind_single_sign_on_fails_with_the_words_of_github_and_is_never_p
     servers: Servers,
     tmp_path: Path,
     one: Repository,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It is there: somebody must authorize the token."""
-    token = Token(github.token(sso=False))
-    with farming(github, servers, tmp_path, holders=lambda wire: [token]) as farm:
+    """It is there, in an organization for which somebody must authorize the token."""
+    value = github.token(sso=False)
+    monkeypatch.setenv("SPARKY_GITHUB_TOKEN", value)
+    with farming(github, servers, tmp_path, holders=lambda wire: [Token(value)]) as farm:
         farm.night(one)
-        world.organizations[0].saml = True
+        name = one.full_name
+        world.transfer(one, world.organizations[1])
+        world.organizations[1].saml = True
         (job,) = farm.night(one)
     assert job.state == "failed"
-    assert f"{one.full_name} may not be read: Resource protected by" in str(job.error)
-    assert listed(sparky, one)[4] == "unreadable"
+    assert f"{name} may not be read: Resource protected by" in str(job.error)
+    assert "docs/github.md tells" in str(job.error)
+    told = again(sparky, "--prune")[one.id]
+    assert told.startswith("unreadable: it may not be read: Resource protected by organization")
+    assert told.endswith("; still followed")
+    assert listed(sparky, one)[4:] == ["unreadable", "core"]
+    monkeypatch.setenv("SPARKY_GITHUB_TOKEN", github.token())
+    again(sparky)
+    assert past(sparky, one)[1:] == [
+        "readable again",
+        f"transferred from {name} to {one.full_name}",
+    ]
 
 
 @pytest.mark.parametrize("met_by", ["probe", "discovery"])
