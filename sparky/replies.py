@@ -81,7 +81,7 @@ _OPENINGS = frozenset(
     " those to we when where which while with you your".split()
 )
 """Words that no sentence on what was done begins with: what does was copied out of a message."""
-_NEXT_SENTENCE = re.compile(r"[.!?]\)?\s+\w")
+_NEXT_SENTENCE = re.compile(r"[.!?]\)?\s+`?\w")
 
 
 def first_sentence(text: str) -> str:
@@ -97,7 +97,7 @@ def style(text: str) -> list[str]:
     found = []
     if len(said) > _MOST_WORDS:
         found.append(f"is too long: at most {_MOST_WORDS} words")
-    if said and said[0].strip("`'\"*(").casefold() in _OPENINGS:
+    if said and (said[0][0] == "`" or said[0].strip("'\"*(").casefold() in _OPENINGS):
         found.append("does not begin with what was done, such as Added or Fixed")
     if _NEXT_SENTENCE.search(text):
         found.append("is more than one sentence")

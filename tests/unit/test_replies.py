@@ -46,3 +46,13 @@ def test_what_was_copied_out_of_a_message_is_refused(text: str, reason: str) -> 
 def test_first_sentence_ends_at_the_next(text: str, first: str) -> None:
     """What goes on after the first sentence is left out, dots in names aside."""
     assert replies.first_sentence(text) == first
+
+
+def test_code_begins_no_sentence() -> None:
+    """What is left of a sentence whose beginning was cut off is no point, nor are two in one."""
+    broken = "`SYSTEM` for `core.file`. `path()` reads `$HOME/.gitconfig`."
+    assert replies.style(broken) == [
+        "does not begin with what was done, such as Added or Fixed",
+        "is more than one sentence",
+    ]
+    assert replies.style("Added `SYSTEM` for `core.file`.") == []
