@@ -83,7 +83,7 @@ class Settings(BaseModel):
     )
     lease_seconds: int = Field(
         # With a sweep each 15 s, what a dead worker held is taken up again within a minute.
-        default=40,
+        default=30,
         ge=5,
         le=86_400,
         description="How long a worker that has gone silent keeps the right to its step.",

@@ -75,6 +75,12 @@ SUCH = """
 """
 DONE_AFTER = f"EXISTS (SELECT {SUCH} AND steps.state = 'done' AND steps.started_at > :since)"
 LEFT = f"EXISTS (SELECT {SUCH} AND steps.state IN ('waiting', 'running'))"
+NO_ROOM = """
+    CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = 'disk_full'; END $$;
+    CREATE TRIGGER no_room BEFORE INSERT OR UPDATE ON steps EXECUTE FUNCTION no_room()
+"""
+"""Where the kernel lets nobody mount a small disk: what Postgres says when it has a full one."""
 GREEDY = "CREATE TABLE greedy AS SELECT repeat('x', 500) FROM generate_series(1, 10000000)"
 
 
@@ -294,8 +300,11 @@ class Storm:
             if not database.runs:
                 database.start(wait=False)
             time.sleep(0.5)
-        database.free()
-        self._revive()
+        if self.world.own_disk:
+            database.free()
+            self._revive()
+        else:
+            self._sql("DROP FUNCTION no_room CASCADE")
         return self._done_after()
 
     def broker_full(self) -> Callable[[], bool]:
@@ -385,10 +394,17 @@ class Storm:
 
     def _fill(self) -> None:
         """Until Postgres says so itself: it has some room of its own at first."""
+        if not self.world.own_disk:
+            self._sql(NO_ROOM)
+            return
         self.world.database.fill()
         with suppress(exc.DBAPIError), self.world.engine.begin() as connection:
             connection.execute(sa.text(GREEDY))
             raise AssertionError("the disk is not full")
+
+    def _sql(self, statement: str) -> None:
+        with self.world.engine.begin() as connection:
+            connection.execute(sa.text(statement))
 
     def _revive(self) -> None:
         """Start Postgres until it stays up."""
@@ -397,7 +413,7 @@ class Storm:
             if not self.world.database.runs:
                 self.world.database.start(wait=False)
                 time.sleep(1)
-            return self.rows.one("SELECT 1") == 1
+            return bool(self.rows.one("SELECT 1") == 1)
 
         wait_until(up, what="Postgres with room again", every=0.5)
 
@@ -424,6 +440,7 @@ class World:
     folder: Path
     database: Database
     broker: Broker
+    own_disk: bool
     engine_url: str
     ways: dict[str, Proxy]
     repos: list[Repo]
@@ -490,7 +507,7 @@ def world(size: Size, folder: Path, *, own_disk: bool) -> Iterator[World]:
             database_url=f"postgresql://sparky@127.0.0.1:{ways['far database'].port}/sparky",
             broker_url=f"redis://:{broker.password}@127.0.0.1:{ways['far broker'].port}/0",
         )
-        yield World(folder, database, broker, engine, ways, repos, near, far)
+        yield World(folder, database, broker, own_disk, engine, ways, repos, near, far)
         _engine(database.url).dispose()
         _engines.clear()
 
@@ -595,7 +612,7 @@ def long_form(repositories: int) -> Size:
         repositories=repositories,
         github=max(8, repositories // 20),
         faults=LONG,
-        lease=40,
+        lease=30,
         slowness=12.0,
         away=20.0,
         patience=900.0,
