@@ -194,20 +194,14 @@ class Cluster:
                 "fetch", queues=("fetch", "chunk"), pool="prefork", concurrency=self.fetchers
             ),
         )
-        # A quarter more threads than slots: some are at the database meanwhile.
+        # A quarter more threads than slots: some are at the database meanwhile. Roll-ups ask the
+        # same engines, so the same workers do them: whichever there is more of gets more of them.
         threads = self.sparks * SLOTS * 5 // 4
         processes = math.ceil(threads / THREADS)
         for number in range(1, processes + 1):
-            yield (
-                f"summarize-{number}",
-                worker_words(
-                    f"summarize-{number}",
-                    queues=("summarize",),
-                    concurrency=math.ceil(threads / processes),
-                ),
-            )
-        few = self.sparks * 12
-        yield "rollup", worker_words("rollup", queues=("rollup", "publish"), concurrency=few)
+            name, queues = f"write-{number}", ("summarize", "rollup", "publish")
+            concurrency = math.ceil(threads / processes)
+            yield name, worker_words(name, queues=queues, concurrency=concurrency)
         yield "clock", worker_words("clock", queues=("sweep", "tick", "prune"), concurrency=2)
         yield "beat", ["beat", "--schedule", str(self.settings.state_dir / "beat")]
         if self.flower:
