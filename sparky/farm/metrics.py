@@ -142,10 +142,12 @@ def _whole(now: Snapshot) -> Iterator[Family]:
 def _broker(told: Mapping[str, int]) -> Iterator[Family]:
     memory = _gauge("broker_bytes", "Memory that the broker uses.")
     memory.add_metric([], told["memory"])
+    limit = _gauge("broker_limit_bytes", "Memory that the broker may use; 0: no limit.")
+    limit.add_metric([], told["limit"])
     waiting = _gauge("broker_messages", "Messages that wait in a queue.", "queue")
     for queue in QUEUES:
         waiting.add_metric([queue], told[queue])
-    yield from (memory, waiting)
+    yield from (memory, limit, waiting)
 
 
 def _counted(counts: Mapping[str, int]) -> Iterator[Family]:

@@ -80,11 +80,11 @@ class Tally:
         return {name.decode(): int(number) for name, number in told.items()}
 
     def broker(self, queues: tuple[str, ...], prefix: str) -> Mapping[str, int]:
-        """Messages that wait in each queue, and `memory` in bytes. Raises redis.RedisError."""
+        """Messages that wait in each queue, and `memory` and its `limit` in bytes. Raises redis.RedisError."""
         with self._redis.pipeline(transaction=False) as pipe:
             for queue in queues:
                 pipe.llen(f"{prefix}{queue}")
             pipe.info("memory")
             *lengths, memory = pipe.execute()
         told = dict(zip(queues, lengths, strict=True))
-        return told | {"memory": memory["used_memory"]}
+        return told | {"memory": memory["used_memory"], "limit": memory["maxmemory"]}
