@@ -29,7 +29,7 @@ def metrics(
         settings = parts.settings
         tally = Tally(broker_url(settings), key_prefix(settings.farm))
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(Figures(parts.store.engine, tally, settings.farm))
+        registry.register(Figures(parts.store, tally, settings.farm))
         if not serve:
             output.write(generate_latest(registry).decode())
             return

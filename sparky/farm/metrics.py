@@ -9,7 +9,6 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
 import redis
-import sqlalchemy as sa
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -20,6 +19,7 @@ from prometheus_client.registry import Collector
 from sparky.errors import SparkyError
 from sparky.farm.app import QUEUES, key_prefix
 from sparky.farm.tally import BUCKETS, Tally
+from sparky.store.gateway import Gateway
 from sparky.store.gauges import WINDOW, Snapshot, snapshot
 
 Family = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily
@@ -28,8 +28,8 @@ Family = GaugeMetricFamily | CounterMetricFamily | HistogramMetricFamily
 class Figures(Collector):
     """Reads everything anew each time that it is asked."""
 
-    def __init__(self, engine: sa.Engine, tally: Tally, farm: str) -> None:
-        self._engine = engine
+    def __init__(self, store: Gateway, tally: Tally, farm: str) -> None:
+        self._store = store
         self._tally = tally
         self._farm = farm
 
@@ -38,7 +38,7 @@ class Figures(Collector):
         up = GaugeMetricFamily("sparky_up", "Whether the part answers.", labels=["part"])
         families: list[Family] = [up]
         try:
-            families += _database(snapshot(self._engine, self._farm))
+            families += _database(snapshot(self._store.engine, self._farm))
             up.add_metric(["database"], 1)
         except SparkyError:
             up.add_metric(["database"], 0)

@@ -24,6 +24,8 @@ from sparky.farm.tally import Tally
 from sparky.model import Repo
 from sparky.schedules import Schedule
 from sparky.settings import Settings
+from sparky.store.connection import connect
+from sparky.store.gateway import Gateway
 from sparky.store.groups import Groups
 from sparky.store.schedules import Schedules
 from tests.servers import Servers
@@ -65,7 +67,7 @@ def run(at: Context, statement: str) -> list[sa.Row[tuple[int]]]:
 def figures(at: Context) -> Read:
     """What Prometheus would read."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Figures(at.store.engine, at.tally, at.settings.farm))
+    registry.register(Figures(at.store, at.tally, at.settings.farm))
     text = generate_latest(registry).decode()
     return {
         (sample.name, tuple(value for _, value in sorted(sample.labels.items()))): sample.value
@@ -143,7 +145,7 @@ def test_a_broker_that_is_away_leaves_the_databases_figures(at: Context) -> None
 
 def test_a_database_that_is_away_is_told_and_the_brokers_figures_stay(at: Context) -> None:
     registry = CollectorRegistry(auto_describe=False)
-    nowhere = sa.create_engine("postgresql+psycopg://127.0.0.1:9/x")
+    nowhere = Gateway(connect("postgresql://127.0.0.1:9/x"))
     registry.register(Figures(nowhere, at.tally, at.settings.farm))
     text = generate_latest(registry).decode()
     assert 'sparky_up{part="database"} 0.0' in text
@@ -169,7 +171,7 @@ def test_prometheus_is_answered_over_http(at: Context) -> None:
     from prometheus_client import start_http_server
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Figures(at.store.engine, at.tally, at.settings.farm))
+    registry.register(Figures(at.store, at.tally, at.settings.farm))
     server, thread = start_http_server(0, "127.0.0.1", registry)
     try:
         url = f"http://127.0.0.1:{server.server_port}/metrics"

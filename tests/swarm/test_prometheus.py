@@ -163,7 +163,7 @@ def _go_on(at: Context, gateway: test_gateway.Gateway, stop: threading.Event) ->
 @contextmanager
 def _figures(at: Context) -> Iterator[str]:
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Figures(at.store.engine, at.tally, at.settings.farm))
+    registry.register(Figures(at.store, at.tally, at.settings.farm))
     server, thread = start_http_server(0, "127.0.0.1", registry)
     try:
         yield f"127.0.0.1:{server.server_port}"
