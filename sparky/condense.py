@@ -8,7 +8,7 @@ fewer points, so it ends, and no cite is lost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sparky import paths
@@ -41,23 +41,38 @@ class _Node:
         return len(self.point.cites)
 
 
+Each = Callable[[Callable[[list["_Node"]], "_Node"], list[list["_Node"]]], Iterable["_Node"]]
+"""`map`, or what does the same for several at a time."""
+
+
 def condense(
-    points: Sequence[Point], activities: Mapping[str, Activity], *, most: int, say: Say
+    points: Sequence[Point],
+    activities: Mapping[str, Activity],
+    *,
+    most: int,
+    say: Say,
+    each: Each = map,
 ) -> list[Point]:
-    """At most `most` points (at least 1) in rank, with the cites of all of them."""
+    """At most `most` points (at least 1) in rank, with the cites of all of them.
+
+    What is told together in a round does not depend on what is said of it, so `each` may ask side
+    by side.
+    """
     nodes = {point: _Node(point, point.text) for point in points}
     for level in (2, 1, 0, None):
         while len(nodes) > most:
-            before = len(nodes)
+            left, round_ = len(nodes), []
             for batch in _batches(list(nodes), most, level, activities):
-                if len(nodes) <= most:
+                if left <= most:
                     break
                 # No more than is needed to come down to `most`.
-                batch = batch[-(len(nodes) - most + 1) :]
-                made = _told([nodes.pop(point) for point in batch], activities, say)
-                nodes[made.point] = made
-            if len(nodes) == before:
+                batch = batch[-(left - most + 1) :]
+                round_.append([nodes.pop(point) for point in batch])
+                left -= len(batch) - 1
+            if not round_:
                 break
+            for made in each(lambda batch: _told(batch, activities, say), round_):
+                nodes[made.point] = made
     return ranked(nodes)
 
 

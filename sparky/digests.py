@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sparky import claims, points, prompts, replies
-from sparky.condense import condense
+from sparky.condense import Each, condense
 from sparky.errors import BadAnswer
 from sparky.merging import merge_same, ranked
 from sparky.model import (
@@ -57,16 +57,18 @@ def compose(
     count: Callable[[str], int],
     notes: tuple[str, ...] = (),
     most: int = MOST_POINTS,
+    each: Each = map,
 ) -> Digest:
     """The digest of a window. Each of its activities ends in a point's cites or in an omission.
 
-    `notes` say what went wrong before, and make the digest partial. Errors of `ask` other than
+    `notes` say what went wrong before, and make the digest partial. `each` is `map`, or asks
+    several questions at a time. Errors of `ask` other than
     BadAnswer are let through.
     """
     known = {activity.key: activity for activity in activities}
     desk = _Desk(engine, ask, count)
     said, omitted = _gathered(known, traits, ruled, summaries)
-    told = condense(merge_same(said, known), known, most=most, say=desk.together)
+    told = condense(merge_same(said, known), known, most=most, say=desk.together, each=each)
     headline, cites = _headline(told, known, stats, desk)
     ledger = _ledger(census, activities, told, omitted)
     missing = tuple(_missing(ledger))
@@ -93,8 +95,17 @@ class _Desk:
     engine: Engine
     ask: Callable[[Prompt], Answer]
     count: Callable[[str], int]
-    usage: Usage = field(default_factory=Usage)
-    model: str = ""
+    answers: list[Answer] = field(default_factory=list)
+
+    @property
+    def usage(self) -> Usage:
+        """What all answers cost."""
+        return sum(map(points.spent, self.answers), Usage())
+
+    @property
+    def model(self) -> str:
+        """Who answered last; nobody has if it is empty."""
+        return self.answers[-1].model if self.answers else ""
 
     def together(self, texts: Sequence[str], cited: Sequence[Activity]) -> str | None:
         """One sentence for some points, that holds for what they cite and speaks of most of them."""
@@ -118,8 +129,7 @@ class _Desk:
             )
         except BadAnswer:
             return None
-        self.usage += points.spent(answer)
-        self.model = answer.model
+        self.answers.append(answer)
         text = replies.text(answer.text)
         if text is None:
             return None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 
 from sparky import activity, chunks, digests, redact, rules, summaries
@@ -23,6 +24,10 @@ Record = Callable[[Answer | None, float, str], None]
 CHUNK_TOKENS = 3000
 """Most prompt tokens of data in a chunk, however long the engine's context is: a small model
 loses sight of what stands in the middle of a longer list."""
+
+ASKED_AT_ONCE = 8
+"""Questions of one roll-up that are asked side by side: a busy repository's would else end a night
+one after the other, when nobody else asks any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,22 +136,24 @@ def rollup(
         return before
     traits = _traits(happened)
     ruled = rules.apply(happened, traits)
-    digest = digests.compose(
-        repo=repo,
-        window=window,
-        revision=1,
-        census=census,
-        activities=happened,
-        traits=traits,
-        ruled=(ruled.points, ruled.omitted),
-        summaries=store.summaries(summary_keys),
-        stats=activity.stats(happened),
-        people=activity.contributions(happened),
-        engine=engine,
-        ask=asking(backend, store, record),
-        count=backend.count,
-        notes=(*notes, *census.gaps),
-    )
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as askers:
+        digest = digests.compose(
+            repo=repo,
+            window=window,
+            revision=1,
+            census=census,
+            activities=happened,
+            traits=traits,
+            ruled=(ruled.points, ruled.omitted),
+            summaries=store.summaries(summary_keys),
+            stats=activity.stats(happened),
+            people=activity.contributions(happened),
+            engine=engine,
+            ask=asking(backend, store, record),
+            count=backend.count,
+            notes=(*notes, *census.gaps),
+            each=askers.map,
+        )
     if summary_keys and not any(point.origin is Origin.ENGINE for point in digest.points):
         # It was asked, and nothing of what it wrote could stand.
         named = replace(digest.provenance, engine=engine.name, model=engine.model)
