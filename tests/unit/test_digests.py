@@ -437,6 +437,25 @@ def test_condensing_ends_and_loses_no_cite(
     assert calls < max(1, len(points))
 
 
+@given(world=worlds(), most=st.integers(1, 12))
+@settings(max_examples=60)
+def test_condensing_side_by_side_gives_the_same(
+    world: tuple[list[Activity], list[Point]], most: int
+) -> None:
+    """In whatever order the questions of a round are answered, the points are those of one by one."""
+    activities, points = world
+    known = {one.key: one for one in activities}
+
+    def say(texts: Sequence[str], cited: Sequence[Activity]) -> str:
+        return f"Fixed {len(cited)} valves and {len(texts)} tanks."
+
+    def backwards(tell: Callable[[Any], Any], batches: list[Any]) -> list[Any]:
+        return [tell(batch) for batch in reversed(batches)][::-1]
+
+    by_turns = condense(points, known, most=most, say=say)
+    assert condense(points, known, most=most, say=say, each=backwards) == by_turns
+
+
 @given(
     world=worlds(), text=st.sampled_from(["Fixed the valve.", "Fixed valve 3 and tank 4.", "no"])
 )
