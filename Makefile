@@ -1,7 +1,7 @@
 # `make` alone lists what can be done here. Every command sets up .venv first, which is instant the second time.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench chaos lock wheelhouse images clean setup setup-dev setup-lab
+.PHONY: help run test lab check bench chaos lock wheelhouse images clean setup setup-dev setup-lab
 
 # The repository to read: a path, a git URL or owner/name.
 REPO := $(CURDIR)
@@ -38,16 +38,21 @@ run:
 
 # Tests of the stack have Docker Engines of their own, one set at a time: they run after the others, alone.
 STACK_TESTS := tests/swarm
+# Those that start a whole Swarm: `make lab`.
+ENGINE_TESTS := tests/swarm/test_farm.py tests/swarm/test_compose.py
 TOGETHER := --numprocesses logical --maxprocesses 4 --dist loadfile
 
 test: $(if $(ARGS),$(if $(findstring $(STACK_TESTS),$(ARGS)),setup-lab,setup-dev),setup-lab)
 test: ## Run the tests: make test ARGS="tests/unit -k chunks"
 ifeq ($(strip $(ARGS)),)
 	$(BIN)/pytest $(TOGETHER) --ignore $(STACK_TESTS)
-	$(BIN)/pytest $(STACK_TESTS)
+	$(BIN)/pytest $(STACK_TESTS) $(addprefix --ignore ,$(ENGINE_TESTS))
 else
 	$(BIN)/pytest $(if $(findstring $(STACK_TESTS),$(ARGS)),,$(TOGETHER)) $(ARGS)
 endif
+
+lab: setup-lab ## Run the tests that start a Docker Engine and deploy the stack on it; as root
+	$(BIN)/pytest $(ENGINE_TESTS)
 
 check: setup-dev ## Check format, lint, types and who imports whom
 	$(BIN)/ruff format --check

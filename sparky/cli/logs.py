@@ -12,5 +12,6 @@ def to_stderr(level: int = logging.WARNING) -> None:
     """Keep logs out of what a command prints, and tell only what is odd."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Found anew for each line: whoever captures stderr may have gone meanwhile.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )

@@ -25,8 +25,8 @@ from sparky.ports import Clock
 
 LARGEST = 8 << 20
 """Bytes of the largest answer that is read; what is longer is a runaway."""
-KEEP_ALIVE = 4.0
-"""Seconds that an idle connection is kept: under the 5 s after which these servers close theirs."""
+KEEP_ALIVE = 1.0
+"""Seconds that an idle connection is kept: well under the 5 s after which these servers close theirs."""
 LINGER = 1.0
 """Seconds that the end of a stream may take after its last word."""
 

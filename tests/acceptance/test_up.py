@@ -83,18 +83,19 @@ def test_no_password_stands_in_the_process_list(farm: Farm) -> None:
 
 
 def test_a_run_over_what_is_followed_goes_through_the_farm(farm: Farm, tmp_path: Path) -> None:
-    """Add a repository, start a run, watch it end; the digest is published, Flower knows the name."""
+    """Add a repository, start a run, watch it end; a quiet one is skipped, Flower knows the name."""
     clone = tmp_path / "followed.git"
     subprocess.run(["git", "clone", "-q", "--bare", str(ROOT), str(clone)], check=True)
     assert farm.sparky("repos", "add", str(clone)).returncode == 0
-    # A window without activity needs no engine, and is a digest all the same.
+    # A window without activity needs no engine, and makes no digest.
     started = farm.sparky("runs", "start", "--since", "2001-01-01", "--until", "2001-01-02")
     assert started.returncode == 0, started.stderr
     run = started.stdout.split()[0]
     watched = farm.sparky("runs", "watch", run)
     assert watched.returncode == 0, watched.stderr
-    (page,) = farm.published.glob("*.md")
-    assert "No activity" in page.read_text()
+    shown = farm.sparky("runs", "show", run)
+    assert "skipped" in shown.stdout
+    assert not list(farm.published.glob("*.md"))
     tasks = farm.get("/api/tasks", known=True).json().values()
     fetched = [task for task in tasks if task["name"] == "sparky.fetch"]
     assert any("followed" in task["args"] for task in fetched)
