@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from sparky.cli import output
-from sparky.errors import UsageError
+from sparky.cli.sizes import in_bytes
 
 if TYPE_CHECKING:
     from sparky.llm.catalogue import Model
@@ -95,7 +95,7 @@ def fit(
     from sparky.llm import catalogue
 
     chosen = [catalogue.find(model)] if model else list(catalogue.load().values())
-    size = _bytes(memory)
+    size = in_bytes(memory)
     fits = [
         catalogue.fit(one, form, memory=size, nodes=nodes, tokens=tokens, kv=kv)
         for one in chosen
@@ -191,12 +191,3 @@ def _verdict(shape: str) -> str:
 def _size(model: Model) -> str:
     whole = f"{model.parameters:g} B"
     return whole if model.active == model.parameters else f"{whole}, {model.active:g} B active"
-
-
-def _bytes(text: str) -> int:
-    from pydantic import ByteSize, TypeAdapter, ValidationError
-
-    try:
-        return int(TypeAdapter(ByteSize).validate_python(text))
-    except ValidationError:
-        raise UsageError(f"{text} is not a size", remedy="Write it as 128GB or 119GiB") from None

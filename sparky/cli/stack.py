@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from sparky.cli import output
+from sparky.cli.sizes import in_bytes
 from sparky.cli.telling import tell
-from sparky.errors import UsageError
 
 if TYPE_CHECKING:
     from sparky.stack.plan import Plan
@@ -141,7 +141,7 @@ def hostfile(
         written, variables = into / "hostfile", into / "hostfile.env"
         written.write_text(text, "ascii")
         known = {
-            "SPARKY_TRTLLM_HOSTFILE": hosts.config_name(text),
+            "SPARKY_TRTLLM_HOSTFILE": rendering.config_name("hostfile", text),
             "SPARKY_TRTLLM_HOSTFILE_FILE": str(written.resolve()),
             "SPARKY_TRTLLM_RANKS": str(len(found)),
             # The ranks are on the nodes' own network, where Swarm knows no names.
@@ -185,7 +185,7 @@ def preflight(
     made = _plan(model, nodes, form, memory, tokens, shape, release)
     check = Check(
         plan=made,
-        memory=_bytes(memory),
+        memory=in_bytes(memory),
         models=models,
         image=image,
         engine_image=engine_image,
@@ -237,18 +237,9 @@ def _plan(
             model=catalogue.find(model),
             nodes=nodes,
             form=form,
-            memory=_bytes(memory),
+            memory=in_bytes(memory),
             tokens=tokens,
             shape=None if shape == "auto" else shape,  # type: ignore[arg-type]
             release=release or STABLE,
         )
     )
-
-
-def _bytes(text: str) -> int:
-    from pydantic import ByteSize, TypeAdapter, ValidationError
-
-    try:
-        return int(TypeAdapter(ByteSize).validate_python(text))
-    except ValidationError:
-        raise UsageError(f"{text} is not a size", remedy="Write it as 128GB or 119GiB") from None

@@ -19,7 +19,7 @@ from typing import Any, Final
 import httpx
 
 from sparky.errors import ServiceError, Transient
-from sparky.services.disk import check_space, is_full, no_space
+from sparky.services.disk import check_space, is_full, length, no_space, sha256
 from sparky.services.hub import HUB, TIMEOUT, complete
 from sparky.services.progress import Progress, Report
 
@@ -80,7 +80,7 @@ def fetch(pieces: Sequence[Piece], into: Path, report: Report, *, token: str = "
     """
     with _alone(into), _client(token) as client:
         missing = [piece for piece in pieces if not (into / piece.path).exists()]
-        begun = sum(_length(_part(into, piece)) for piece in missing)
+        begun = sum(length(_part(into, piece)) for piece in missing)
         check_space(into, sum(piece.size for piece in missing) - begun)
         total, done, sums = sum(piece.size for piece in pieces), 0, {}
         for piece in pieces:
@@ -120,7 +120,7 @@ def carry(source: Path, into: Path, report: Report) -> None:
                 shutil.copyfile(source / name, part)
             part.rename(into / name)
         for name, expected in wanted.items():
-            if (found := _sha256(into / name, report)) != expected:
+            if (found := sha256(into / name, report)) != expected:
                 (into / name).unlink()
                 raise ServiceError(
                     f"{name} has the sha256 {found} instead of {expected}",
@@ -153,7 +153,7 @@ def _ask(client: httpx.Client, url: str, repository: str) -> httpx.Response:
 
 def _check(file: Path, piece: Piece, report: Report) -> str:
     """The file's sha256, after it was found to be the one that was promised."""
-    found = _sha256(file, report)
+    found = sha256(file, report)
     right = found == piece.sha256 if piece.sha256 else _git_id(file) == piece.git
     if not right:
         file.unlink()
@@ -162,15 +162,6 @@ def _check(file: Path, piece: Piece, report: Report) -> str:
             remedy="Fetch again",
         )
     return found
-
-
-def _sha256(file: Path, report: Report) -> str:
-    digest, size = hashlib.sha256(), file.stat().st_size
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 22):
-            digest.update(block)
-            report(Progress(f"checking {file.name.removesuffix('.part')}", stream.tell(), size))
-    return digest.hexdigest()
 
 
 def _git_id(file: Path) -> str:
@@ -223,7 +214,3 @@ def _write(file: Path, sums: dict[str, str] | Iterable[tuple[str, str]]) -> None
     lines = [f"{digest}  {name}\n" for name, digest in sorted(dict(sums).items())]
     fresh.write_text("".join(lines), "utf-8")
     fresh.rename(file)
-
-
-def _length(file: Path) -> int:
-    return file.stat().st_size if file.exists() else 0

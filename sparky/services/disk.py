@@ -1,12 +1,14 @@
-"""Disk space: asked for before, and a clear error when it runs out all the same."""
+"""Files and the room for them: lengths, hashes, and a clear error when the disk runs full."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import shutil
 from pathlib import Path
 
 from sparky.errors import ServiceError
+from sparky.services.progress import Progress, Report
 
 RESERVE_BYTES = 50_000_000
 """What is left free for everything else."""
@@ -24,6 +26,22 @@ def check_space(folder: Path, needed: int) -> None:
             f"not enough disk space in {folder}: {_mega(needed)} are needed, {_mega(free)} are free",
             remedy="Free some space, then start again.",
         )
+
+
+def length(file: Path) -> int:
+    """The file's bytes; 0 if it is not there."""
+    return file.stat().st_size if file.exists() else 0
+
+
+def sha256(file: Path, report: Report, step: str = "checking") -> str:
+    """The file's hash, in hexadecimal; large files take a while, so how far it is is reported."""
+    total = file.stat().st_size
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 22):
+            digest.update(block)
+            report(Progress(step, stream.tell(), total))
+    return digest.hexdigest()
 
 
 def is_full(error: BaseException) -> bool:

@@ -9,6 +9,7 @@ import httpx
 
 from sparky.errors import Transient
 from sparky.services.catalogue import Weights
+from sparky.services.disk import length
 from sparky.services.progress import Progress, Report
 
 HUB = "https://huggingface.co"
@@ -51,29 +52,29 @@ def complete(client: httpx.Client, url: str, into: Path, total: int, report: Rep
         Transient: it is not given now; what came is kept in `into`.
     """
     cuts = 0
-    while (before := _length(into)) < total:
+    while (before := length(into)) < total:
         try:
             _continue(client, url, into, total, report)
         except httpx.HTTPError as error:
             cuts += 1
-            if _length(into) == before or cuts > CUTS:
+            if length(into) == before or cuts > CUTS:
                 host = httpx.URL(url).copy_with(path="/", query=None)
                 raise Transient(f"{str(host).rstrip('/')} does not answer: {error}") from error
-        if _length(into) == before:
+        if length(into) == before:
             raise Transient(f"{url} ends before its end")
 
 
 def _continue(client: httpx.Client, url: str, into: Path, total: int, report: Report) -> None:
     """One request for what is still missing."""
-    have = _length(into)
+    have = length(into)
     headers = {"Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
     with client.stream("GET", url, headers=headers) as response:
         if response.status_code not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
             raise Transient(f"{url} answered {response.status_code}")
-        start, length = _extent(response)
-        if length != total or start not in (0, have):
+        start, whole = _extent(response)
+        if whole != total or start not in (0, have):
             raise Transient(f"{url} is not the file of {total} bytes that is expected")
         with into.open("r+b" if have else "wb") as file:
             if have:
@@ -93,7 +94,3 @@ def _extent(response: httpx.Response) -> tuple[int, int]:
         said = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
         return (int(said[1]), int(said[2])) if said else (-1, -1)
     return 0, int(response.headers.get("Content-Length", "-1"))
-
-
-def _length(file: Path) -> int:
-    return file.stat().st_size if file.exists() else 0

@@ -19,7 +19,8 @@ from typing import Protocol
 
 from sparky.errors import ServiceError, Transient
 from sparky.services.catalogue import CATALOGUE, Weights
-from sparky.services.disk import check_space, is_full, no_space
+from sparky.services.disk import check_space, is_full, length, no_space
+from sparky.services.disk import sha256 as sha256_of
 from sparky.services.hub import HUB, Hub
 from sparky.services.index import Index
 from sparky.services.progress import Progress, Report
@@ -110,9 +111,9 @@ def _fetch(
         # Each place has its own beginning: what one brought cannot spoil the other's.
         part = target.with_name(f"{target.name}.{type(place).__name__.lower()}.part")
         try:
-            check_space(target.parent, weights.size - _length(part))
+            check_space(target.parent, weights.size - length(part))
             place.fetch(part, report)
-            found = _hash(part, report)
+            found = sha256_of(part, report)
         except Transient as error:
             said.append(f"{place.name}: {error}")
             continue
@@ -146,7 +147,7 @@ def _alone(target: Path, weights: Weights, report: Report) -> Iterator[None]:
                 break
             except BlockingIOError:
                 parts = target.parent.glob(f"{target.name}.*.part")
-                done = max(map(_length, parts), default=0)
+                done = max(map(length, parts), default=0)
                 report(Progress("waiting for another process that downloads", done, weights.size))
                 time.sleep(0.2)
         yield
@@ -162,7 +163,7 @@ def _check(file: Path, expected: str, cache: Path, report: Report, remedy: str) 
     except FileNotFoundError:
         pass
     try:
-        found = _hash(file, report)
+        found = sha256_of(file, report)
     except OSError as error:
         raise ServiceError(
             f"cannot read the weights {file}: {error.strerror}", remedy="Name the right file."
@@ -174,16 +175,6 @@ def _check(file: Path, expected: str, cache: Path, report: Report, remedy: str) 
         )
     _remember(file, expected, cache)
     return file
-
-
-def _hash(file: Path, report: Report) -> str:
-    total = file.stat().st_size
-    digest = hashlib.sha256()
-    with file.open("rb") as stream:
-        while block := stream.read(1 << 22):
-            digest.update(block)
-            report(Progress("checking", stream.tell(), total))
-    return digest.hexdigest()
 
 
 def _stamp(cache: Path, file: Path) -> Path:
@@ -211,7 +202,3 @@ def _remember(file: Path, sha256: str, cache: Path) -> None:
     fresh = stamp.with_name(f"{stamp.name}.{os.getpid()}")
     fresh.write_text(_identity(file, sha256))
     fresh.rename(stamp)
-
-
-def _length(file: Path) -> int:
-    return file.stat().st_size if file.exists() else 0

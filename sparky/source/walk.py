@@ -7,6 +7,7 @@ than there was.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -52,7 +53,7 @@ class Taken:
 
 
 @dataclass
-class Walk:
+class Walk(ABC):
     """What every walk shares: phases, losses, and the end of a whole reading."""
 
     mark: Mark
@@ -68,13 +69,13 @@ class Walk:
     def __post_init__(self) -> None:
         self.plan()
 
+    @abstractmethod
     def plan(self) -> None:
         """Choose the phases, from the mark and from what the probe says."""
-        raise NotImplementedError
 
+    @abstractmethod
     def take(self, nodes: Sequence[Node | None], more: bool, cursor: str | None) -> Taken:
         """Read a page; the mark that it returns is right once its nodes are kept."""
-        raise NotImplementedError
 
     @property
     def phase(self) -> Phase | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from ipaddress import ip_address
 from typing import Any
 
@@ -59,11 +58,6 @@ def ranks(nodes: Sequence[Mapping[str, Any]]) -> list[Host]:
 def text(hosts: Sequence[Host]) -> str:
     """The hostfile as Open MPI reads it: a rank a node."""
     return "".join(f"{host.address} slots=1\n" for host in hosts)
-
-
-def config_name(content: str) -> str:
-    """The name of the Swarm config that holds it; another content has another name."""
-    return f"hostfile-{sha256(content.encode()).hexdigest()[:12]}"
 
 
 def _address(name: str, node: Mapping[str, Any]) -> str:

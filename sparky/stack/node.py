@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from sparky.errors import ServiceError
+from sparky.services.checkpoint import SUMS
 
 DAEMON: Final = "etc/docker/daemon.json"
 TOOLKIT: Final = "etc/nvidia-container-runtime/config.toml"
-SUMS: Final = "SHA256SUMS"
-"""The file beside a model's weights that holds the hash of each, as `sha256sum` writes it."""
 
 
 def look(

@@ -59,7 +59,7 @@ def environment(plan: Plan, *, models: str = "/srv/models") -> dict[str, str]:
     name = plan.checkpoint.rpartition("/")[2]
     return {
         "SPARKY_MODELS": models,
-        "SPARKY_TRTLLM_CONFIG": config_name(engine_yaml(plan)),
+        "SPARKY_TRTLLM_CONFIG": config_name("trtllm", engine_yaml(plan)),
         "SPARKY_TRTLLM_FLAGS": " ".join(serve_flags(plan)),
         "SPARKY_TRTLLM_MODEL": f"/srv/models/{name}",
         "SPARKY_TRTLLM_REPLICAS": str(plan.servers if plan.shape == "replicas" else 0),
@@ -80,9 +80,9 @@ def exports(variables: Mapping[str, str], title: str) -> str:
     return "\n".join([f"# {title}", *lines, ""])
 
 
-def config_name(text: str) -> str:
+def config_name(kind: str, text: str) -> str:
     """A name for a Swarm config with this text: another text has another name, as none is changed."""
-    return f"trtllm-{sha256(text.encode()).hexdigest()[:12]}"
+    return f"{kind}-{sha256(text.encode()).hexdigest()[:12]}"
 
 
 def _title(plan: Plan) -> str:

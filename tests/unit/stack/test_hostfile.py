@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from sparky.errors import UsageError
-from sparky.stack.hostfile import HEAD, LABEL, config_name, ranks, text
+from sparky.stack.hostfile import HEAD, LABEL, ranks, text
+from sparky.stack.rendering import config_name
 
 
 def node(name: str, address: str = "", *, labels: dict[str, str], **more: Any) -> dict[str, Any]:
@@ -60,4 +61,4 @@ def test_a_node_without_an_address_is_named() -> None:
 
 
 def test_another_content_has_another_name() -> None:
-    assert config_name("a slots=1\n") != config_name("b slots=1\n")
+    assert config_name("hostfile", "a slots=1\n") != config_name("hostfile", "b slots=1\n")

@@ -113,7 +113,7 @@ def test_no_value_stands_both_in_the_file_and_in_a_flag(name: str) -> None:
 
 def test_another_configuration_has_another_name() -> None:
     one, other = (rendering.engine_yaml(reckon("gpt-oss-20b", tokens=n)) for n in (8192, 131072))
-    assert rendering.config_name(one) != rendering.config_name(other)
+    assert rendering.config_name("trtllm", one) != rendering.config_name("trtllm", other)
 
 
 def test_the_exports_give_a_shell_the_same_values() -> None:
