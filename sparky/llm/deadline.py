@@ -24,6 +24,8 @@ class Deadline:
         self._silence_ends = now() + silence
         self.total = total
         self.silence = silence
+        self.opened = False
+        """Whether a connection was opened for this call; else it goes over one that others used."""
 
     def heard(self, silence: float) -> None:
         """A token came: from here the server may be silent for `silence` seconds."""
@@ -100,5 +102,7 @@ class Network(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        left = _DEADLINE.get().left(timeout, httpcore.ConnectTimeout)
+        deadline = _DEADLINE.get()
+        deadline.opened = True
+        left = deadline.left(timeout, httpcore.ConnectTimeout)
         return _Stream(self._inner.connect_tcp(host, port, left, local_address, socket_options))

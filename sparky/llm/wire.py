@@ -1,7 +1,8 @@
 """One engine server over HTTP: pooled connections, deadlines that hold, and typed errors.
 
 It stands on httpcore, the connection pool beneath httpx, because a call here owns its deadline.
-Nothing is followed or guessed: no redirects, no proxies, no cookies, no retries.
+Nothing is followed or guessed: no redirects, no proxies, no cookies, no retries (but where a
+server closed an idle connection in the moment of its reuse).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -208,17 +209,8 @@ class Wire:
             headers += (("Content-Type", "application/json"),)
             content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         try:
-            with (
-                keeping(deadline),
-                self._pool.stream(
-                    method,
-                    self.url + path,
-                    headers=headers,
-                    content=content,
-                    extensions={"timeout": {"connect": self.timeouts.connect}},
-                ) as response,
-            ):
-                yield response
+            with keeping(deadline), ExitStack() as response:
+                yield self._respond(response, method, path, headers, content, deadline)
         except httpcore.ConnectTimeout as error:
             raise Transient(
                 f"the engine at {self.url} took no connection within {self.timeouts.connect:g} s",
@@ -232,6 +224,34 @@ class Wire:
             raise Transient(
                 f"the engine at {self.url} broke the connection off ({_reason(error)})"
             ) from error
+
+    def _respond(
+        self,
+        response: ExitStack,
+        method: str,
+        path: str,
+        headers: tuple[tuple[str, str], ...],
+        content: bytes | None,
+        deadline: Deadline,
+    ) -> httpcore.Response:
+        """The head of the answer. A server may close an idle connection in the moment of its reuse:
+        then it has not read the question, which is asked again over another one.
+        """
+        while True:
+            deadline.opened = False
+            try:
+                return response.enter_context(
+                    self._pool.stream(
+                        method,
+                        self.url + path,
+                        headers=headers,
+                        content=content,
+                        extensions={"timeout": {"connect": self.timeouts.connect}},
+                    )
+                )
+            except (httpcore.NetworkError, httpcore.RemoteProtocolError):
+                if deadline.opened:
+                    raise
 
     def _unreachable(self, error: httpcore.ConnectError) -> SparkyError:
         cause: BaseException | None = error

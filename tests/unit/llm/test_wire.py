@@ -102,6 +102,41 @@ def test_many_questions_use_one_connection() -> None:
     assert len(accepted) == 1
 
 
+def test_an_idle_connection_that_the_server_closed_costs_no_question() -> None:
+    """A connection that ends in the moment of its reuse is no failure of the engine."""
+    accepted = []
+
+    def behave(connection: socket.socket) -> None:
+        accepted.append(1)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        connection.recv(1 << 16)  # the next question, which is never answered
+
+    with raw_server(behave) as url:
+        wire = Wire(url)
+        assert [wire.ask("POST", "/x", {"a": 1}).ok for _ in range(5)] == [True] * 5
+        wire.close()
+    assert len(accepted) == 5
+
+
+def test_a_server_that_dies_of_a_question_is_asked_no_third_time() -> None:
+    """Over a connection of its own, an end without an answer is a failure."""
+    accepted = []
+
+    def behave(connection: socket.socket) -> None:
+        accepted.append(1)
+        if len(accepted) == 1:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            connection.recv(1 << 16)
+
+    with raw_server(behave) as url:
+        wire = Wire(url)
+        assert wire.ask("GET", "/x").ok
+        with pytest.raises(Transient, match="broke the connection off"):
+            wire.ask("POST", "/x", {"a": 1})
+        wire.close()
+    assert len(accepted) == 2
+
+
 def test_many_answers_use_one_connection() -> None:
     """A stream is read to its end, so that the next question needs no new connection."""
     accepted = []
