@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 import string
+import threading
 import tomllib
 from collections import Counter
 from collections.abc import Collection, Iterator
@@ -172,23 +173,31 @@ def _rule(entry: dict[str, Any]) -> Rule:
     return Rule(**(fields | {"keywords": tuple(entry["keywords"])}))
 
 
-@cache
+_MAKING = threading.Lock()
+
+
 def _prefilter() -> tuple[re.Pattern[str], dict[str, tuple[int, ...]]]:
+    """What `_made_prefilter` makes, made once however many threads ask for it at first."""
+    with _MAKING:
+        return _made_prefilter()
+
+
+@cache
+def _made_prefilter() -> tuple[re.Pattern[str], dict[str, tuple[int, ...]]]:
     """A pattern that finds every keyword in one scan, and the rules (by number) that each calls.
 
     A keyword that begins with a shorter one is found as the shorter one, and so calls its rules.
     """
     keywords = {keyword for rule in rules() for keyword in rule.keywords}
-    called = {
-        keyword: tuple(
-            number
-            for number, rule in enumerate(rules())
-            if any(longer.startswith(keyword) for longer in rule.keywords)
-        )
-        for keyword in keywords
-    }
+    called: dict[str, set[int]] = {keyword: set() for keyword in keywords}
+    for number, rule in enumerate(rules()):
+        for keyword in rule.keywords:
+            for end in range(1, len(keyword) + 1):
+                if keyword[:end] in keywords:
+                    called[keyword[:end]].add(number)
     # The lookahead consumes nothing, so that keywords that overlap are all found.
-    return re.compile(f"(?=({_any_of_words(keywords)}))"), called
+    pattern = re.compile(f"(?=({_any_of_words(keywords)}))")
+    return pattern, {keyword: tuple(sorted(numbers)) for keyword, numbers in called.items()}
 
 
 def _any_of_words(words: Collection[str]) -> str:

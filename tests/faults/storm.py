@@ -135,13 +135,13 @@ class Report:
     """Questions that the engine got in the storm."""
     again: int = 0
     """Questions among them that it had got before."""
-    attempts: int = 0
-    """Attempts at steps that ask engines, beyond the first of each."""
+    explained: int = 0
+    """Questions that were in flight when an attempt at a step ended badly, at most."""
 
     @property
     def sound(self) -> bool:
         equal = not self.wrong and not self.different
-        return equal and self.again <= self.attempts and not self.late
+        return equal and self.again <= self.explained and not self.late
 
     @property
     def late(self) -> list[Felt]:
@@ -562,7 +562,7 @@ def storm(size: Size, seed: int, folder: Path, *, own_disk: bool) -> Report:
         after = questions(here.engine_url) - before
         report.prompts = sum(after.values())
         report.again = report.prompts - len(after)
-        report.attempts = audit.repeated(here.engine)
+        report.explained = audit.explained(here.engine)
     return report
 
 
@@ -601,7 +601,7 @@ without faults{unlike}
 {report.clean_seconds:.0f} s without faults, {report.storm_seconds:.0f} s with them; the largest \
 process had {peak} MB
 {report.kills} kills; {report.prompts} questions to the engine, {report.again} of them again; \
-{report.attempts} attempts beyond the first
+{report.explained} of them were in flight when an attempt ended badly, at most
 rows that are wrong: {report.wrong or "none"}"""
     )
 
