@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import insert
 
 from sparky.errors import StoreError
 from sparky.model import Activity, Chunk, Digest, Repo, Summary, Window
@@ -63,6 +63,27 @@ _CHUNKED = sa.text("""
           AND EXISTS (SELECT FROM steps WHERE job_id = jobs.id AND stage = 'summarize')
     )
     ORDER BY steps.position
+""")
+_ALONE = sa.text("""
+    SELECT set_config('idle_in_transaction_session_timeout', '0', true),
+           pg_advisory_xact_lock(:lock)
+""")
+_ACTIVITIES = sa.text("""
+    SELECT payload::text FROM activities
+    WHERE repository_id = :repo AND at >= :since AND at < :until
+    ORDER BY at, key
+""")
+_MEMBERS = sa.text("""
+    SELECT payload::text FROM activities
+    WHERE repository_id = :repo AND key = ANY(CAST(:keys AS text[]))
+      AND at >= coalesce(CAST(:since AS timestamptz), '-infinity')
+      AND at < coalesce(CAST(:until AS timestamptz), 'infinity')
+    ORDER BY at, key
+""")
+_LAST_DIGEST = sa.text("""
+    SELECT payload::text AS payload, inputs FROM digests
+    WHERE repository_id = :repo AND since = :since AND until = :until
+    ORDER BY revision DESC LIMIT 1
 """)
 _SUMMARY = sa.text(f"""
     SELECT key, payload::text AS payload,
@@ -215,12 +236,7 @@ class Gateway:
         with self._begin("activities") as connection:
             # A slow clone is not an idle client. And two fetches of one repository must not
             # interleave their deletes and inserts.
-            connection.execute(
-                sa.select(
-                    sa.func.set_config("idle_in_transaction_session_timeout", "0", True),
-                    sa.func.pg_advisory_xact_lock(_lock_id(repo_id)),
-                )
-            )
+            connection.execute(_ALONE, {"lock": _lock_id(repo_id)})
             connection.execute(_CLEAR, inside)
             for batch in _batches(activities, BATCH):
                 made = {(one.key, one.at): one for one in batch}
@@ -237,10 +253,8 @@ class Gateway:
 
     def activities(self, repo_id: str, window: Window) -> tuple[Activity, ...]:
         """The window's activities, oldest first; each as it stood at the window's end."""
-        c = t.activities.c
-        found = self._activities(
-            c.repository_id == repo_id, c.at >= window.since, c.at < window.until
-        )
+        given = {"repo": repo_id, "since": window.since, "until": window.until}
+        found = self._activities(_ACTIVITIES, given)
         last = {one.key: one for one in found}
         return tuple(one for one in found if last[one.key] is one)
 
@@ -251,17 +265,19 @@ class Gateway:
 
         Without a window, a key may come more than once: opened, and later merged.
         """
-        c = t.activities.c
-        where = [c.repository_id == repo_id, c.key == _any(keys)]
-        if window is not None:
-            where += [c.at >= window.since, c.at < window.until]
-        return self._activities(*where)
+        given = {
+            "repo": repo_id,
+            "keys": list(keys),
+            "since": window and window.since,
+            "until": window and window.until,
+        }
+        return self._activities(_MEMBERS, given)
 
-    def _activities(self, *where: sa.ColumnElement[bool]) -> tuple[Activity, ...]:
-        c = t.activities.c
-        query = sa.select(_text(c.payload)).where(*where).order_by(c.at, c.key)
+    def _activities(
+        self, query: sa.TextClause, given: Mapping[str, object]
+    ) -> tuple[Activity, ...]:
         with self._once() as connection:
-            found = connection.execute(query).scalars().all()
+            found = connection.execute(query, given).scalars().all()
         return tuple(read(Activity, payload) for payload in found)
 
     # chunks, answers, summaries: content-addressed, written once
@@ -350,15 +366,9 @@ class Gateway:
 
     def composed(self, repo_id: str, window: Window, inputs: str) -> Digest | None:
         """The window's last revision, if it was made of exactly these inputs."""
-        c = t.digests.c
-        query = (
-            sa.select(_text(c.payload).label("payload"), c.inputs)
-            .where(*_of(repo_id, window))
-            .order_by(c.revision.desc())
-            .limit(1)
-        )
+        given = {"repo": repo_id, "since": window.since, "until": window.until}
         with self._once() as connection:
-            row = connection.execute(query).first()
+            row = connection.execute(_LAST_DIGEST, given).first()
         return read(Digest, row.payload) if row and row.inputs == inputs else None
 
     def put_digest(self, digest: Digest, inputs: str | None = None) -> Digest:
@@ -456,11 +466,6 @@ def _finding(table: str) -> sa.TextClause:
 def _text(payload: sa.Column[Any]) -> sa.ColumnElement[str]:
     """A payload as text, which makes a value without a detour over dictionaries."""
     return sa.cast(payload, sa.Text)
-
-
-def _any(keys: Collection[str]) -> sa.ColumnElement[str]:
-    """For a comparison with each of these, in one text of SQL whatever their number."""
-    return sa.func.any(sa.cast(list(keys), ARRAY(sa.Text)))
 
 
 def _of(repo_id: str, window: Window) -> tuple[sa.ColumnElement[bool], ...]:

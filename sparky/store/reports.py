@@ -11,10 +11,28 @@ import sqlalchemy as sa
 from sparky.model import Digest, Provenance, Repo
 from sparky.ports import Answer, Census
 from sparky.store import tables as t
-from sparky.store.calls import CACHED, Calls
+from sparky.store.calls import Calls
 from sparky.store.codec import dump, load
 from sparky.store.connection import statement
 from sparky.store.desk import OPEN
+
+_GATHERED = sa.text("""
+    SELECT jobs.census, steps.stage, steps.key, steps.state, steps.result, steps.error
+    FROM jobs LEFT JOIN steps ON steps.job_id = jobs.id AND (
+        steps.state = 'failed' OR steps.stage = 'summarize' AND steps.result IS NOT NULL)
+    WHERE jobs.id = :job
+    ORDER BY steps.position
+""")
+# What brought an answer is named; there is nothing where nothing did.
+_USAGE = sa.text("""
+    SELECT coalesce(sum(prompt_tokens) FILTER (WHERE outcome <> 'cached'), 0),
+           coalesce(sum(completion_tokens) FILTER (WHERE outcome <> 'cached'), 0),
+           count(*) FILTER (WHERE outcome <> 'cached'),
+           count(*) FILTER (WHERE outcome = 'cached'),
+           array_agg(DISTINCT engine) FILTER (WHERE outcome IN ('ok', 'cached')),
+           array_agg(DISTINCT model) FILTER (WHERE outcome IN ('ok', 'cached'))
+    FROM llm_calls WHERE job_id = :job
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +97,8 @@ class Reports:
 
     def gathered(self, job_id: int) -> Gathered:
         """What a job's steps have brought together for its digest."""
-        j, s = t.jobs.c, t.steps.c
-        told = sa.or_(s.state == "failed", sa.and_(s.stage == "summarize", s.result.is_not(None)))
-        query = (
-            sa.select(j.census, s.stage, s.key, s.state, s.result, s.error)
-            .outerjoin_from(t.jobs, t.steps, sa.and_(s.job_id == j.id, told))
-            .where(j.id == job_id)
-            .order_by(s.position)
-        )
         with statement(self.engine) as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(_GATHERED, {"job": job_id}).all()
         return Gathered(
             census=load(Census, (rows[0].census if rows else None) or dump(Census({}))),
             summaries=tuple(
@@ -117,18 +127,10 @@ class Reports:
 
     def with_usage(self, digest: Digest, job_id: int) -> Digest:
         """The digest, its provenance naming what answered the job's calls, and what they cost."""
-        c = t.llm_calls.c
-        cached = c.outcome == CACHED
-        query = sa.select(
-            sa.func.coalesce(sa.func.sum(c.prompt_tokens).filter(~cached), 0),
-            sa.func.coalesce(sa.func.sum(c.completion_tokens).filter(~cached), 0),
-            sa.func.count().filter(~cached),
-            sa.func.count().filter(cached),
-            _names(c.engine),
-            _names(c.model),
-        ).where(c.job_id == job_id)
         with statement(self.engine) as connection:
-            prompt, completion, calls, hits, engines, models = connection.execute(query).one()
+            prompt, completion, calls, hits, engines, models = connection.execute(
+                _USAGE, {"job": job_id}
+            ).one()
         made = digest.provenance
         return replace(
             digest,
@@ -209,9 +211,3 @@ class Reports:
                 )
                 for row in connection.execute(query)
             )
-
-
-def _names(column: sa.ColumnElement[str]) -> sa.ColumnElement[Any]:
-    """The different values of calls that brought an answer, sorted; NULL where there are none."""
-    answered = t.llm_calls.c.outcome.in_(("ok", CACHED))
-    return sa.func.array_agg(column.distinct()).filter(answered)
