@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter
@@ -9,6 +10,7 @@ from pydantic import TypeAdapter
 T = TypeVar("T")
 
 _adapters: dict[type[Any], TypeAdapter[Any]] = {}
+_making = threading.Lock()
 
 
 def dump(value: object) -> Any:
@@ -34,5 +36,7 @@ def load(kind: type[T], data: Any) -> T:
 def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
     """Made once for each type: building one takes longer than using it a thousand times."""
     if kind not in _adapters:
-        _adapters[kind] = TypeAdapter(kind)
+        with _making:
+            if kind not in _adapters:
+                _adapters[kind] = TypeAdapter(kind)
     return _adapters[kind]
