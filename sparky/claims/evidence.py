@@ -211,7 +211,7 @@ class Evidence:
     """What the title's prefix says that it is about, such as tests."""
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)  # some 10 KB each: more than a point cites, not more than a night has
 def of(activity: Activity) -> Evidence:
     """The evidence that one activity gives."""
     title = plain.line(activity.title)
