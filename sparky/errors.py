@@ -3,6 +3,7 @@
     SparkyError
     ├── Transient              try again after a pause; burns an attempt
     ├── Throttled(until)       wait until then; burns no attempt
+    ├── Changed                what was read is not so any more: the job begins anew
     └── Permanent              trying again changes nothing
         ├── UsageError         the command or a setting is wrong (exit code 2)
         ├── SourceError        this repository cannot be read
@@ -47,6 +48,10 @@ class Throttled(SparkyError):
     def __init__(self, message: str, *, until: datetime, remedy: str = "") -> None:
         super().__init__(message, remedy=remedy)
         self.until = until
+
+
+class Changed(SparkyError):
+    """Another job has read the same since, and found it otherwise."""
 
 
 class Permanent(SparkyError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Executor, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, replace
@@ -15,8 +16,8 @@ from functools import partial
 from typing import TypeVar
 
 from sparky import activity, chunks, digests, redact, rules, summaries
-from sparky.errors import BadAnswer, SparkyError
-from sparky.model import Activity, Chunk, Digest, Origin, Repo, Traits, Window
+from sparky.errors import BadAnswer, Changed, SparkyError
+from sparky.model import Activity, Chunk, Digest, Origin, Repo, Summary, Traits, Window
 from sparky.ports import Answer, Backend, Census, Engine, Prompt, Source, Store
 
 Ask = Callable[[Prompt], Answer]
@@ -90,10 +91,11 @@ def summarize(
     backend: Backend,
     record: Record,
     window: Window | None = None,
-) -> str:
+) -> str | None:
     """Summarise one chunk, unless that was done before; returns the summary's key.
 
-    Also one that another prompt or model made counts as done.
+    Also one that another prompt or model made counts as done. Of what is not there any more nothing
+    is said; the roll-up notices.
     """
     engine = backend.engine()
     wanted = store.chunk(key)
@@ -104,6 +106,8 @@ def summarize(
         return before.key
     cited = [item.key for item in wanted.items]
     members = {a.key: a for a in store.members(repo.id, cited, window)}
+    if len(members) < len(cited):
+        return None
     made = summaries.summarize(
         wanted,
         members,
@@ -125,11 +129,16 @@ def rollup(
     store: Store,
     backend: Backend,
     record: Record,
+    stored: int | None = None,
 ) -> Digest:
     """Compose the digest of what rules and summaries say, and store it.
 
     What was composed of the same inputs before is not composed again, also not by another prompt,
     model or version of Sparky.
+
+    Args:
+        stored: how many activities the fetch has stored, to raise Changed where what is there now
+            is not what was fetched and summarised; None: the digest is made of what is there.
     """
     happened = activity.arrange(store.activities(repo.id, window))
     engine = backend.engine()
@@ -141,6 +150,13 @@ def rollup(
         return before
     traits = _traits(happened)
     ruled = rules.apply(happened, traits)
+    told = store.summaries(summary_keys)
+    if (
+        stored is not None
+        and not notes
+        and _has_changed(happened, ruled.rest, told, census, stored)
+    ):
+        raise Changed(f"{repo.name} was read again while its digest was made, and has changed")
     with ThreadPoolExecutor(ASKED_AT_ONCE) as askers:
         digest = digests.compose(
             repo=repo,
@@ -150,7 +166,7 @@ def rollup(
             activities=happened,
             traits=traits,
             ruled=(ruled.points, ruled.omitted),
-            summaries=store.summaries(summary_keys),
+            summaries=told,
             stats=activity.stats(happened),
             people=activity.contributions(happened),
             engine=engine,
@@ -164,6 +180,23 @@ def rollup(
         named = replace(digest.provenance, engine=engine.name, model=engine.model)
         digest = replace(digest, provenance=named)
     return store.put_digest(digest, inputs)
+
+
+def _has_changed(
+    happened: Sequence[Activity],
+    rest: Sequence[Activity],
+    told: Sequence[Summary],
+    census: Census,
+    stored: int,
+) -> bool:
+    """Whether there is more or less than a fetch found that was whole, or what no summary tells."""
+    expected = Counter(census.expected)
+    differs = expected != Counter(one.kind for one in happened)
+    if expected.total() == stored and differs:
+        return True
+    keys = {key for one in told for point in one.points for key in point.cites}
+    keys |= {omission.key for one in told for omission in one.omitted}
+    return any(one.key not in keys for one in rest)
 
 
 def side_by_side(

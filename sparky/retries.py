@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sparky.errors import Permanent, Throttled
+from sparky.errors import Changed, Permanent, Throttled
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,16 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class Anew:
+    """Begin the job again, with its first stage."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """It will not work; say why and go on without it."""
 
 
-Decision = Retry | Wait | Stop
+Decision = Retry | Wait | Anew | Stop
 
 
 def decide(error: BaseException, failures: int, *, policy: Policy, seed: str) -> Decision:
@@ -50,6 +55,8 @@ def decide(error: BaseException, failures: int, *, policy: Policy, seed: str) ->
     """
     if isinstance(error, Throttled):
         return Wait(error.until)
+    if isinstance(error, Changed):
+        return Anew()
     if isinstance(error, Permanent) or failures + 1 >= policy.attempts:
         return Stop()
     pause = min(policy.first * 3**failures, policy.longest)

@@ -15,6 +15,9 @@ from sparky.store.codec import dump
 from sparky.store.fresh import Fresh
 from sparky.store.gateway import Gateway
 
+BEGUN = 3
+"""So often a job begins anew, where others read the same repository and find it changed."""
+
 
 def fetch(claim: Claim, at: Context) -> Outcome:
     got = pipeline.fetch(claim.repo, claim.window, source=at.source, store=at.store)
@@ -59,6 +62,7 @@ def rollup(claim: Claim, at: Context) -> Outcome:
         store=known(claim, at),
         backend=at.backend,
         record=recorder(claim, at),
+        stored=gathered.activities if gathered.begun < BEGUN else None,
     )
     cost = at.reports.with_usage(digest, claim.job_id).provenance
     job = {"revision": digest.revision, "provenance": dump(cost)}

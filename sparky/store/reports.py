@@ -17,9 +17,11 @@ from sparky.store.connection import statement
 from sparky.store.desk import OPEN
 
 _GATHERED = sa.text("""
-    SELECT jobs.census, steps.stage, steps.key, steps.state, steps.result, steps.error
+    SELECT jobs.census, jobs.activities, steps.stage, steps.key, steps.state, steps.result,
+           steps.error, steps.failures
     FROM jobs LEFT JOIN steps ON steps.job_id = jobs.id AND (
-        steps.state = 'failed' OR steps.stage = 'summarize' AND steps.result IS NOT NULL)
+        steps.stage = 'fetch' OR steps.state = 'failed'
+        OR steps.stage = 'summarize' AND steps.result IS NOT NULL)
     WHERE jobs.id = :job
     ORDER BY steps.position
 """)
@@ -87,6 +89,10 @@ class Gathered:
     """The summaries' keys, in the order of the chunks."""
     failures: tuple[StepFailure, ...]
     """The steps that stopped, and why."""
+    activities: int = 0
+    """How many the fetch step has stored."""
+    begun: int = 0
+    """How often the job has begun anew, or its fetch failed."""
 
 
 class Reports:
@@ -107,6 +113,8 @@ class Reports:
             failures=tuple(
                 StepFailure(row.stage, row.key, row.error) for row in rows if row.state == "failed"
             ),
+            activities=rows[0].activities if rows else 0,
+            begun=sum(row.failures for row in rows if row.stage == "fetch"),
         )
 
     def record_call(

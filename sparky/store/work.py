@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from sparky.model import Repo, Window
 from sparky.ports import Claim
-from sparky.retries import Decision, Stop, Wait
+from sparky.retries import Anew, Decision, Stop, Wait
 from sparky.store import tables as t
 from sparky.store.desk import OPEN, Bell, Desk, run_state
 from sparky.store.dispatch import MOST, label, wake
@@ -154,6 +154,21 @@ _ROLLUP = sa.text("""
     FROM jobs JOIN runs ON runs.id = jobs.run_id WHERE jobs.id = :job
 """)
 
+# All that a job has done so far, if this attempt still holds its step; and its first step anew, which
+# remembers how often that was.
+_LET_GO = sa.text("""
+    DELETE FROM steps USING steps AS mine
+    WHERE steps.job_id = :job AND mine.id = :id AND mine.attempt = :attempt
+      AND mine.state = 'running'
+    RETURNING CASE WHEN steps.stage = 'fetch' THEN steps.failures ELSE 0 END
+""")
+_BEGIN = sa.text("""
+    WITH job AS (
+        UPDATE jobs SET stage = 'fetch', pending = 0 WHERE id = :job RETURNING id
+    )
+    INSERT INTO steps (job_id, farm, stage, failures) SELECT id, :farm, 'fetch', :begun FROM job
+""")
+
 _JOB = ("activities", "chunks", "census", "revision", "provenance")
 """Columns of a job that a step may set."""
 _WORTH = 20
@@ -271,7 +286,8 @@ class Work(Desk):
             return wake(connection, self.farm, (claim.stage,)) if row.more else ()
 
     def fail(self, claim: Claim, decision: Decision, error: str) -> tuple[Bell, ...] | None:
-        """End the attempt badly: try again, wait, or stop. Returns bells, or None when void.
+        """End the attempt badly: try again, wait, begin the job anew, or stop. Returns bells, or
+        None when void.
 
         A summarize step that stops lets its job go on and end PARTIAL; a publish step leaves a
         digest that is only not where it should be, PARTIAL too; any other one fails the job.
@@ -279,6 +295,8 @@ class Work(Desk):
         c = t.steps.c
         with self._begin("fail") as connection:
             self._lock_job(connection, claim)
+            if isinstance(decision, Anew):
+                return self._begin_anew(connection, claim)
             if isinstance(decision, Stop):
                 values: dict[str, Any] = {
                     "state": "failed",
@@ -334,6 +352,16 @@ class Work(Desk):
         connection.execute(
             sa.select(t.jobs.c.id).where(t.jobs.c.id == claim.job_id).with_for_update()
         )
+
+    def _begin_anew(self, connection: sa.Connection, claim: Claim) -> tuple[Bell, ...] | None:
+        """Let go of the job's steps, and open its first one again."""
+        given = {"job": claim.job_id, "id": claim.step_id, "attempt": claim.attempt}
+        failures = connection.execute(_LET_GO, given).scalars().all()
+        if not failures:
+            return None
+        begun = {"job": claim.job_id, "farm": self.farm, "begun": max(failures) + 1}
+        connection.execute(_BEGIN, begun)
+        return wake(connection, self.farm, (claim.stage, "fetch"))
 
     def _count(self, connection: sa.Connection, claim: Claim) -> tuple[Bell, ...]:
         """Count a summary that will not come, and open the roll-up if it was the last."""

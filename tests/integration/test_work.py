@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 from sparky.farm.heartbeat import Heart
 from sparky.model import Repo, Window
 from sparky.ports import Answer, Claim
-from sparky.retries import Retry, Stop, Wait
+from sparky.retries import Anew, Retry, Stop, Wait
 from sparky.store import work
 from sparky.store.connection import connect
 from sparky.store.dispatch import Dispatch
@@ -274,6 +274,25 @@ def test_retrying_burns_an_attempt(farm: Farm) -> None:
     (step,) = farm.start()
     farm.work.fail(farm.claim(step), Retry(timedelta(0)), "reset")
     assert farm.claim(step).failures == 1
+
+
+def test_a_job_begins_anew_without_what_it_had_done(farm: Farm) -> None:
+    """Only who holds its step may do so; a summary that was still being made is void."""
+    first, second = farm.chunked(2)
+    going, claimed = farm.claim(first), farm.claim(second)
+    (bell,) = farm.work.fail(claimed, Anew(), "it has changed") or ()
+    assert bell.stage == "fetch"
+    assert farm.work.complete(going, result="s0") is None
+    assert farm.work.fail(claimed, Anew(), "it has changed") is None
+    (job,) = farm.reports.progress("r1")
+    assert (job.state, job.stage, job.chunks_done) == ("running", "fetch", 0)
+    again = farm.claim(bell.step_id)
+    assert farm.reports.gathered(again.job_id).begun == 1
+    (chunk,) = farm.work.complete(again, job={"activities": 9}) or ()
+    (rollup,) = farm.work.complete(farm.claim(chunk.step_id), job={"chunks": 0}) or ()
+    farm.work.complete(farm.claim(rollup.step_id), outcome="done")
+    (job,) = farm.reports.progress("r1")
+    assert job.state == "done"
 
 
 def test_the_sweeper_rings_for_lost_messages_alone(farm: Farm) -> None:

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparky.errors import EngineError, Throttled, Transient
-from sparky.retries import Policy, Retry, Stop, Wait, decide
+from sparky.errors import Changed, EngineError, Throttled, Transient
+from sparky.retries import Anew, Policy, Retry, Stop, Wait, decide
 
 POLICY = Policy(attempts=4, first=timedelta(seconds=2), longest=timedelta(seconds=10))
 LATER = datetime(2026, 1, 1, tzinfo=UTC)
@@ -18,6 +18,11 @@ def test_a_throttled_step_waits_until_it_was_told() -> None:
     """However often it failed before: waiting burns no attempt."""
     error = Throttled("slow down", until=LATER)
     assert decide(error, 99, policy=POLICY, seed="1") == Wait(LATER)
+
+
+def test_what_has_changed_begins_anew() -> None:
+    """Trying the step again would read the same as before."""
+    assert decide(Changed("read again"), 0, policy=POLICY, seed="1") == Anew()
 
 
 def test_a_permanent_error_stops_at_once() -> None:
