@@ -113,6 +113,12 @@ class Probe:
     gone: str = ""
     """Why it cannot be read any more, in words."""
     facts: Facts | None = None
+    by: str = ""
+    """The credential that saw it."""
+    alone: bool = False
+    """Whether no other repository was looked at with it."""
+    etags: Mapping[str, str] = field(default_factory=dict)
+    """By path: what the forge calls its answers to that credential while nothing here changes."""
 
 
 class Mirror(Protocol):
@@ -208,8 +214,11 @@ class Budget(Protocol):
         """
         ...
 
-    def settle(self, lease: Lease, told: Standing | None) -> None:
-        """The request has ended; correct the account by what the forge told, if it did."""
+    def settle(self, lease: Lease, told: Standing | None, *, free: bool = False) -> None:
+        """The request has ended; correct the account by what the forge told, if it did.
+
+        What a `free` request took is given back.
+        """
         ...
 
     def block(

@@ -32,6 +32,17 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """What a path of the REST API shows."""
+
+    body: Any
+    etag: str
+    """What GitHub calls this answer; empty where it gives it no name."""
+    is_same: bool = False
+    """Whether it is what it was, and is not sent again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """An answer as it came over the wire."""
 

@@ -79,12 +79,14 @@ class Http:
         errors: list[Any] = list(result.errors or ())
         return weighed(Heard(200, self._here.headers, "", result.data, errors))
 
-    def rest(self, method: str, url: str, secret: Secret) -> httpx.Response:
-        """The response of the REST API, whatever its status."""
+    def rest(self, method: str, url: str, secret: Secret, etag: str = "") -> httpx.Response:
+        """The response of the REST API, whatever its status; 304 if it is what `etag` names."""
         headers = {
             "Authorization": f"Bearer {secret.value}",
             "Accept": "application/vnd.github+json",
         }
+        if etag:
+            headers["If-None-Match"] = etag
         try:
             return self._http.request(method, url, headers=headers)
         except httpx.HTTPError as error:

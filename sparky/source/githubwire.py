@@ -8,15 +8,15 @@ from typing import Any
 
 import httpx
 
-from sparky.errors import SourceError, Transient
+from sparky.errors import SourceError, Throttled, Transient
 from sparky.forge import Budget, Lease, Standing
 from sparky.ports import Clock
 from sparky.source import githublimits
 from sparky.source.credentials import Keyring, Secret
-from sparky.source.githubanswer import Heard, Said, TooHeavy, heard, meaning
+from sparky.source.githubanswer import Heard, Said, Shown, TooHeavy, heard, meaning
 from sparky.source.githubhttp import Http
 
-__all__ = ["Said", "TooHeavy", "Wire"]
+__all__ = ["Said", "Shown", "TooHeavy", "Wire"]
 
 _REFUSED_PAUSE = timedelta(hours=1)
 """How long a credential that GitHub refuses is left alone."""
@@ -93,6 +93,33 @@ class Wire:
             if not self._refusal(answer, lease, refused, renewed):
                 return Said(answer.data or {}, answer.errors, lease.credential)
 
+    def shown(self, path: str, credential: str, etag: str = "") -> Shown | None:
+        """What a path of the REST API shows a credential; None: nothing, or not now.
+
+        If it is still what `etag` names, it comes for nothing.
+        """
+        try:
+            lease = self.budget.lease([credential], "core", 1, now=self.clock())
+        except Throttled:
+            return None
+        told, free = None, False
+        try:
+            secret = self.keyring.secret(credential)
+            response = self._http.rest("GET", self.api + path, secret, etag)
+            answer, free = heard(response), response.status_code == 304
+            told = githublimits.of_answer(self.keyring.credential(credential), "core", answer)
+        except Transient:
+            return None
+        finally:
+            self.budget.settle(lease, told, free=free)
+        if answer.is_limit:
+            self._pause(answer, lease)
+        if free:
+            return Shown(None, etag, is_same=True)
+        if answer.status != 200:
+            return None
+        return Shown(_json(response), answer.headers.get("etag", ""))
+
     def get(self, path: str, secret: Secret) -> Any:
         """The JSON at a path of the REST API, all pages of a list; as an App or to learn limits."""
         found: list[Any] = []
@@ -134,14 +161,19 @@ class Wire:
             renewed.add(lease.credential)
             return True
         if answer.is_limit:
-            if answer.pause is None and answer.headers.get("x-ratelimit-remaining") == "0":
-                return True  # the account knows it by now
-            until = now + answer.pause if answer.pause is not None else None
-            self.budget.block(lease.credential, "graphql", until=until, now=now)
+            self._pause(answer, lease)
             return True
         if answer.data is None:
             raise meaning(answer, now)
         return False
+
+    def _pause(self, answer: Heard, lease: Lease) -> None:
+        """Leave the credential alone as long as GitHub asks for."""
+        if answer.pause is None and answer.headers.get("x-ratelimit-remaining") == "0":
+            return  # the account knows it by now
+        now = self.clock()
+        until = now + answer.pause if answer.pause is not None else None
+        self.budget.block(lease.credential, lease.resource, until=until, now=now)
 
     def _learn(self, ids: Sequence[str], refused: set[str]) -> None:
         """Ask for the standing of who has none yet; that costs no points."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from sparky.forge import Mirror, Probe
 from sparky.model import Kind, Repo
 from sparky.ports import Clock
 from sparky.source import queries
+from sparky.source.etags import ETags
 from sparky.source.githubparse import Node
 from sparky.source.githubwire import Said, Wire
 from sparky.source.listing import NOT_THERE, facts, missing
@@ -28,6 +30,7 @@ class Prober:
         self._wire = wire
         self._mirror = mirror
         self._clock = clock
+        self._etags = ETags(wire)
         self._here = threading.local()
         """What each thread saw last: a fetch asks twice in a row."""
 
@@ -45,7 +48,10 @@ class Prober:
             others = self._mirror.companions(
                 repo.id, installed, before=fresh, limit=queries.PROBED - 1
             )
-            probes = self._look([repo, *others], owner)
+            if others:
+                probes = self._look([repo, *others], owner)
+            else:
+                probes = [self._alone(repo, owner, last=probe)]
             self._mirror.put_probes(probes)
             probe = probes[0]
         self._here.last = probe
@@ -58,6 +64,16 @@ class Prober:
                 remedy=f"`sparky repos show {repo.name}` tells since when; {ends}",
             )
         return probe
+
+    def _alone(self, repo: Repo, owner: str, *, last: Probe | None) -> Probe:
+        """Ask about one repository: for nothing, as long as it is what it was."""
+        if last is not None and self._etags.hold(last, owner):
+            return replace(last, at=self._clock())
+        (probe,) = self._look([repo], owner)
+        # Who was looked at with others will be so again: asking for ETags would be for nothing.
+        lonely = last is None or last.alone
+        etags = self._etags.of(probe, owner) if lonely else {}
+        return replace(probe, alone=True, etags=etags)
 
     def _look(self, repos: Sequence[Repo], owner: str) -> list[Probe]:
         """Ask as everybody who may see some of them, until all are found or nobody is left."""
@@ -91,7 +107,7 @@ class Prober:
         said = self._wire.ask("probe", {"ids": ids}, points=points, owner=owner, without=without)
         wrong = _by_node(said.errors)
         return said, {
-            repo_id: _probe(repo_id, row, wrong.get(index, ()), now)
+            repo_id: replace(_probe(repo_id, row, wrong.get(index, ()), now), by=said.credential)
             for index, (repo_id, row) in enumerate(zip(ids, said.data["nodes"], strict=True))
         }
 

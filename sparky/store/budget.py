@@ -23,8 +23,8 @@ from sparky.store.connection import translated
 
 PER_MINUTE = {"graphql": 1800, "core": 800}
 """Requests a minute and credential; GitHub allows 2000 and 900."""
-IN_FLIGHT = 60
-"""Requests at once and credential; GitHub allows 100, the rest is for its owner."""
+IN_FLIGHT = {"graphql": 60, "core": 30}
+"""Requests at once and credential; GitHub allows 100 of both, the rest is for its owner."""
 _FORGOTTEN = timedelta(minutes=5)
 """After so long without a new lease, what is still out belongs to dead workers."""
 _STRIKE = timedelta(minutes=1)
@@ -188,7 +188,7 @@ class PostgresBudget:
             "minute": now - timedelta(minutes=1),
             "forgotten": now - _FORGOTTEN,
             "reserve": self.reserve,
-            "most": IN_FLIGHT,
+            "most": IN_FLIGHT.get(resource, 30),
             "per_minute": PER_MINUTE.get(resource, 800),
         }
         times = [
@@ -208,10 +208,10 @@ class PostgresBudget:
             remedy="`sparky github budget` shows each credential",
         )
 
-    def settle(self, lease: Lease, told: Standing | None) -> None:
-        """The request has ended; what the forge does not tell is taken for spent."""
+    def settle(self, lease: Lease, told: Standing | None, *, free: bool = False) -> None:
+        """The request has ended; what the forge does not tell is taken for spent, unless `free`."""
         c = t.forge_budgets.c
-        spent = 0 if told is not None else lease.points
+        spent = 0 if free or told is not None else lease.points
         with self._begin() as connection:
             connection.execute(
                 sa.update(t.forge_budgets)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tests.github.accounts import Account
 from tests.github.clock import Clock
 from tests.github.history import Maker, oid
-from tests.github.items import Commit, Issue, PullRequest, Release, Review, Thread
+from tests.github.items import Commit, Issue, Label, PullRequest, Release, Review, Thread
 
 if TYPE_CHECKING:
     from tests.github.repository import Repository
@@ -179,6 +179,23 @@ class Events:
         pull.updated_at = now
         repository.touch(now)
         return review
+
+    def comment(self, repository: Repository, number: int) -> Thread:
+        """Somebody says something about a pull request or issue."""
+        thread = self.thread(repository, number)
+        thread.comments += 1
+        return self._updated(thread)
+
+    def label(self, repository: Repository, number: int, name: str) -> Thread:
+        """A pull request or issue gets a label."""
+        thread = self.thread(repository, number)
+        thread.labels.append(Label(repository.number, name))
+        return self._updated(thread)
+
+    def _updated(self, thread: Thread) -> Thread:
+        thread.updated_at = self.clock.now()
+        thread.repository.touch(thread.updated_at)
+        return thread
 
     def delete_issue(self, repository: Repository, number: int) -> None:
         """Gone for good; a later one does not get its number."""

@@ -15,6 +15,7 @@ from tests.github.sizes import Size
 
 if TYPE_CHECKING:
     from tests.github.accounts import Account
+    from tests.github.items import Release
     from tests.github.world import World
 
 
@@ -112,6 +113,17 @@ class Repository:
             return int(getattr(self.size, kind))
         history = self.history
         return len(history.pulls if kind == "pull_requests" else getattr(history, kind))
+
+    @property
+    def latest_release(self) -> Release | None:
+        """The last full release, by the time of its commit."""
+        full = [one for one in self.history.releases if not (one.is_prerelease or one.is_draft)]
+        return max(full, key=lambda one: one.created_at, default=None)
+
+    @property
+    def kilobytes(self) -> int:
+        """What it takes on GitHub's disks."""
+        return self.count("commits") * 4
 
     @property
     def weight(self) -> float:

@@ -1,21 +1,18 @@
-"""The REST requests that Sparky makes, with conditional answers and redirects."""
+"""The REST requests that Sparky makes: routes, conditional answers, limits and Apps."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 from tests.github import answer
-from tests.github.accounts import Bot
 from tests.github.answer import Answer
 from tests.github.credentials import App, Installation, Refused, Token
-from tests.github.items import Commit
 from tests.github.repository import Repository
-from tests.github.schema import to_text, to_time
+from tests.github.schema import to_text
 
 if TYPE_CHECKING:
     from tests.github.server import Server
@@ -56,7 +53,8 @@ class Call:
         made = answer.as_json([shown(one) for one in found[(number - 1) * size : number * size]])
         last = -(-len(found) // size)
         if number < last:
-            base = f"{self.server.url}{self.path}?per_page={size}&page="
+            given = {name: text for name, text in self.query.items() if name != "page"}
+            base = f"{self.server.url}{self.path}?{urlencode(given | {'per_page': size})}&page="
             made.headers["link"] = f'<{base}{number + 1}>; rel="next", <{base}{last}>; rel="last"'
         return made
 
@@ -70,13 +68,19 @@ def find(method: str, path: str) -> tuple[str, Handler, dict[str, str]] | None:
     return None
 
 
-def conditional(made: Answer, if_none_match: str | None) -> Answer:
-    """Give an answer its ETag; 304 without a body when the client has it already."""
+def conditional(made: Answer, asked: Mapping[str, str]) -> Answer:
+    """Give an answer its ETag; 304 without a body when the client has it already.
+
+    `Vary: Accept, Authorization`: another token is given another ETag for the same body. What
+    stands in headers alone, such as `link`, is no part of it.
+    """
     if made.status != 200:
         return made
-    etag = f'W/"{hashlib.sha256(made.body).hexdigest()}"'
-    made.headers["etag"] = etag
-    given = {one.strip().removeprefix("W/") for one in (if_none_match or "").split(",")}
+    varies = "\n".join(asked.get(name) or "" for name in ("accept", "authorization"))
+    etag = f'W/"{hashlib.sha256(varies.encode() + made.body).hexdigest()}"'
+    made.headers |= {"etag": etag, "vary": "Accept, Authorization"}
+    wanted = asked.get("if-none-match") or ""
+    given = {one.strip().removeprefix("W/") for one in wanted.split(",")}
     if etag.removeprefix("W/") in given:
         return Answer(304, b"", {"etag": etag})
     return made
@@ -159,110 +163,3 @@ def access_token(call: Call, assertion: str, *, number: str) -> Answer:
                 201,
             )
     return answer.message(404, "Not Found")
-
-
-@route("GET", r"/installation/repositories")
-def installed(call: Call) -> Answer:
-    if call.token is None or call.token.installation is None:
-        return answer.message(403, "Resource not accessible by personal access token")
-    found = [one for one in call.world if one.owner is call.token.account]
-    page = call.paged(found, lambda one: repository_json(one, call))
-    page.body = json.dumps(
-        {"total_count": len(found), "repositories": json.loads(page.body)}
-    ).encode()
-    return page
-
-
-# ---- Repositories ----------------------------------------------------------------------------------
-
-
-def repository_json(one: Repository, call: Call) -> dict[str, Any]:
-    return {
-        "id": one.number,
-        "node_id": one.id,
-        "name": one.name,
-        "full_name": one.full_name,
-        "private": one.private,
-        "archived": one.archived_at is not None,
-        "fork": one.fork,
-        "default_branch": one.default_branch,
-        "language": one.language,
-        "topics": list(one.topics),
-        "pushed_at": to_text(one.pushed_at),
-        "updated_at": to_text(one.updated_at),
-        "html_url": f"{call.server.web}/{one.full_name}",
-        "clone_url": one.clone_url or f"{call.server.web}/{one.full_name}.git",
-        "owner": {"login": one.owner.login, "id": one.owner.number, "type": one.owner.typename},
-    }
-
-
-@route("GET", rf"/repos/(?P<owner>{NAME})/(?P<name>{NAME})")
-def repository(call: Call, *, owner: str, name: str) -> Answer:
-    """A renamed one answers 301 with its address by number."""
-    full_name = f"{owner}/{name}"
-    current = call.world.find(full_name, follow=False)
-    found = current or call.world.find(full_name)
-    if found is None or not call.sees(found):
-        return answer.message(404, "Not Found")
-    if current is None:
-        where = f"{call.server.url}/repositories/{found.number}"
-        return answer.message(301, "Moved Permanently", location=where)
-    return answer.as_json(repository_json(found, call))
-
-
-@route("GET", r"/repositories/(?P<number>\d+)")
-def by_number(call: Call, *, number: str) -> Answer:
-    found = call.world.repositories.get(int(number))
-    if found is None or not call.sees(found):
-        return answer.message(404, "Not Found")
-    return answer.as_json(repository_json(found, call))
-
-
-def commit_json(commit: Commit) -> dict[str, Any]:
-    user = commit.author.user
-    login = None if user is None else f"{user.login}[bot]" if isinstance(user, Bot) else user.login
-    return {
-        "sha": commit.oid,
-        "node_id": commit.id,
-        "commit": {
-            "message": commit.message,
-            "author": {
-                "name": commit.author.name,
-                "email": commit.author.email,
-                "date": to_text(commit.author.date),
-            },
-            "committer": {
-                "name": commit.committer.name,
-                "email": commit.committer.email,
-                "date": to_text(commit.at),
-            },
-        },
-        "author": login and {"login": login, "type": user.typename if user else None},
-        "parents": [{"sha": oid} for oid in commit.parents],
-    }
-
-
-@route("GET", rf"/repos/(?P<owner>{NAME})/(?P<name>{NAME})/commits")
-def commits(call: Call, *, owner: str, name: str) -> Answer:
-    found = call.world.find(f"{owner}/{name}")
-    if found is None or not call.sees(found):
-        return answer.message(404, "Not Found")
-    if found.is_empty:
-        return answer.message(409, "Git Repository is empty.")
-    since, until = (call.query.get(bound) for bound in ("since", "until"))
-    listed = [
-        commit
-        for commit in reversed(found.history.commits)
-        if (since is None or commit.at >= to_time(since))
-        and (until is None or commit.at <= to_time(until))
-    ]
-    return call.paged(listed, commit_json)
-
-
-@route("GET", rf"/orgs/(?P<owner>{NAME})/repos")
-def of_organization(call: Call, *, owner: str) -> Answer:
-    account = call.world.accounts.get(owner.casefold())
-    if account is None:
-        return answer.message(404, "Not Found")
-    found = [one for one in call.world.owned(account) if call.sees(one)]
-    return call.paged(found, lambda one: repository_json(one, call))

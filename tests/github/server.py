@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.github import answer, damage, endpoint, rest
+from tests.github import answer, damage, endpoint, rest, restrepositories
 from tests.github.accounting import Accounting, Request
 from tests.github.answer import Answer
 from tests.github.credentials import Credentials, Refused, Token
@@ -25,6 +25,8 @@ from tests.github.resolvers import executable
 from tests.github.world import World
 
 ANONYMOUS = "anonymous"
+ROUTED = (rest, restrepositories)
+"""The modules whose import gives the server its routes."""
 
 
 class Server:
@@ -193,7 +195,7 @@ class Server:
             if limit is not None and standing is not None and standing.remaining <= 0:
                 return answer.message(403, f"API rate limit exceeded for user ID {who}.")
             with self.world.lock:
-                made = rest.conditional(handler(call, **parts), headers.get("if-none-match"))
+                made = rest.conditional(handler(call, **parts), headers)
             made.seconds = 0.02
             # What has not changed costs nothing.
             made.points = 0 if made.status == 304 else 1

@@ -70,6 +70,16 @@ def test_points_that_the_owner_spends_elsewhere_are_seen(engine: sa.Engine) -> N
         budget.lease(["one"], "graphql", 1, now=NOW)
 
 
+def test_a_free_request_is_given_back(engine: sa.Engine) -> None:
+    """Whether the forge told where the credential stands or not."""
+    budget = PostgresBudget(engine, reserve=0)
+    budget.told(Standing("one", "one", "core", 100, 100, RESET))
+    for told in (None, Standing("one", "one", "core", 100, 100, RESET)):
+        budget.settle(budget.lease(["one"], "core", 1, now=NOW), told, free=True)
+    (standing,) = budget.standings()
+    assert (standing.remaining, standing.leased) == (100, 0)
+
+
 def test_an_answer_that_comes_late_does_not_give_points_back(engine: sa.Engine) -> None:
     budget = PostgresBudget(engine)
     told(budget, "one", 50)

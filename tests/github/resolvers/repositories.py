@@ -88,7 +88,7 @@ SIMPLE: dict[str, Callable[[Repository, Context], Any]] = {
     "homepageUrl": lambda *_: None,
     "mirrorUrl": lambda *_: None,
     "parent": lambda *_: None,
-    "diskUsage": lambda one, _: one.count("commits") * 4,
+    "diskUsage": lambda one, _: one.kilobytes,
     "stargazerCount": lambda one, _: one.size.commits // 3,
     "forkCount": lambda one, _: one.size.commits // 20,
     "primaryLanguage": lambda one, _: Language(one.language),
@@ -317,8 +317,7 @@ def releases(one: Repository, context: Context, **arguments: Any) -> Page:
 @field("Repository", "latestRelease")
 def latest_release(one: Repository, context: Context) -> Release | None:
     need(one, context, "contents", "releases")
-    full = [each for each in one.history.releases if not each.is_prerelease]
-    return max(full, key=lambda each: each.created_at, default=None)
+    return one.latest_release
 
 
 @field("Repository", "release")
