@@ -46,7 +46,7 @@ class Tally:
         )
 
     def step(self, stage: str, outcome: str, seconds: float) -> None:
-        """One step came to an end: done, wait, retry, stop or void."""
+        """One step came to an end: done, wait, retry, anew, stop or void."""
         bound = next((str(one) for one in BUCKETS if seconds <= one), "+Inf")
         with self._lock:
             self._counts[f"steps|{stage}|{outcome}"] += 1

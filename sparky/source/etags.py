@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from sparky.facts import Facts
 from sparky.forge import Probe
 from sparky.model import Kind
 from sparky.source.githubparse import Node, moment
-from sparky.source.githubwire import Wire
+from sparky.source.githubwire import Shown, Wire
 
 _SETTLED: Final = timedelta(minutes=10)
 """What is younger may not yet look the same everywhere, and gets no ETags."""
@@ -45,14 +45,15 @@ class ETags:
         paths = _paths(probe)
         if not paths or not self._lasts(probe.by, owner):
             return {}
-        bodies: dict[str, Any] = {}
-        etags: dict[str, str] = {}
+        told: dict[str, Shown] = {}
         for what, path in paths.items():
             shown = self._wire.shown(path, probe.by)
             if shown is None or not shown.etag:
                 return {}
-            bodies[what], etags[path] = shown.body, shown.etag
-        return etags if _agree(probe, bodies) else {}
+            told[what] = shown
+        if not _agree(probe, told):
+            return {}
+        return {path: told[what].etag for what, path in paths.items()}
 
     def _lasts(self, credential: str, owner: str) -> bool:
         """Whether it is a user's token, which is the same token the next night."""
@@ -70,6 +71,7 @@ def _paths(probe: Probe) -> Mapping[str, str]:
     if any(moment(at) > probe.at - _SETTLED for at in times if at[:1].isdigit()):
         return {}
     base = f"/repos/{probe.name}"
+    latest = "?per_page=1" if release == "None" else "/latest"
     return {
         # Deep pages are refused, so this comes first. It is another one, or none, as soon as one
         # of the pull requests and issues before it is gone.
@@ -78,14 +80,13 @@ def _paths(probe: Probe) -> Mapping[str, str]:
         "tip": f"{base}/commits?per_page=1",
         "pulls": f"{base}/pulls?{_NEWEST}",
         "threads": f"{base}/issues?{_NEWEST}",
-        "release": f"{base}/releases?per_page=1"
-        if release == "None"
-        else f"{base}/releases/latest",
+        "release": f"{base}/releases{latest}",
     }
 
 
-def _agree(probe: Probe, bodies: Mapping[str, Any]) -> bool:
+def _agree(probe: Probe, told: Mapping[str, Shown]) -> bool:
     """Whether REST shows just what the probe saw: neither need have seen the last change."""
+    bodies = {what: shown.body for what, shown in told.items()}
     pulls, issues = _updated(probe, Kind.PULL_REQUEST), _updated(probe, Kind.ISSUE)
     _, released, _, updated = probe.seen[Kind.RELEASE].split(" ")
     repository, release = bodies["repository"], bodies["release"]
@@ -97,7 +98,7 @@ def _agree(probe: Probe, bodies: Mapping[str, Any]) -> bool:
         and _newest(bodies["pulls"]) == pulls
         # This list has both of them.
         and _newest(bodies["threads"]) == max(pulls, issues)
-        and len(bodies["last"]) == min(1, _total(probe))
+        and (len(bodies["last"]), told["last"].more) == (min(1, _total(probe)), False)
         and (not release if released == "None" else release.get("updated_at") == released)
     )
 

@@ -38,6 +38,8 @@ class Shown:
     body: Any
     etag: str
     """What GitHub calls this answer; empty where it gives it no name."""
+    more: bool = False
+    """Whether it is a page that others follow."""
     is_same: bool = False
     """Whether it is what it was, and is not sent again."""
 

@@ -108,6 +108,7 @@ class Wire:
             response = self._http.rest("GET", self.api + path, secret, etag)
             answer, free = heard(response), response.status_code == 304
             told = githublimits.of_answer(self.keyring.credential(credential), "core", answer)
+            body = _json(response) if answer.status == 200 else None
         except Transient:
             return None
         finally:
@@ -118,7 +119,8 @@ class Wire:
             return Shown(None, etag, is_same=True)
         if answer.status != 200:
             return None
-        return Shown(_json(response), answer.headers.get("etag", ""))
+        more = "next" in response.links
+        return Shown(body, answer.headers.get("etag", ""), more=more)
 
     def get(self, path: str, secret: Secret) -> Any:
         """The JSON at a path of the REST API, all pages of a list; as an App or to learn limits."""

@@ -273,6 +273,20 @@ def test_pages_that_are_too_deep_make_the_night_cost_a_point_and_two_requests_at
     assert cost(github) == (1, 1, 2)
 
 
+@pytest.mark.parametrize("what", [What.GARBAGE, What.RESET, What.TIMEOUT, What.UNAUTHORIZED])
+def test_what_goes_wrong_with_rest_is_no_answer(
+    world: World, one: Repository, github: Server, database: str, what: What
+) -> None:
+    """The night is not lost, and what has changed is seen."""
+    github.faults.add(Fault(what=what, match={"resource": "core"}, times=None, skip=9))
+    with reading(github, database) as reader:
+        nightly(reader, one)
+        world.push(one)
+        for _ in range(3):
+            nightly(reader, one)
+    assert any(fault.hits for fault in github.faults.script)
+
+
 def test_when_rest_is_to_wait_the_probe_is_asked_and_rest_left_alone(
     world: World, one: Repository, github: Server, database: str
 ) -> None:
