@@ -54,7 +54,9 @@ def spoil(made: Answer, fault: Fault, seed: int) -> Answer:
         made.body = b"<!-- \x00 not what you asked for -->"
     elif fault.what in {What.PARTIAL, What.RESOURCES} and made.status == 200:
         content = json.loads(made.body)
-        lists = list(_lists(content.get("data"), []))
+        if "data" not in content:
+            return made  # REST has neither partial answers nor errors beside them
+        lists = list(_lists(content["data"], []))
         if fault.what is What.PARTIAL:
             filled = [one for one in lists if one[1]]
             chosen = [Random(seed).choice(filled)] if filled else []

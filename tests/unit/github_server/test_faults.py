@@ -131,3 +131,11 @@ def test_the_accounting_tells_requests_by_name(github: Server, client: Client) -
     assert github.accounting.points(name="Who") == 2
     github.accounting.reset()
     assert github.accounting.requests() == 0
+
+
+def test_partial_answers_are_of_graphql_alone(github: Server, client: Client) -> None:
+    """Errors beside data are of the GraphQL specification's 'Response'; REST has a status alone."""
+    one = next(iter(github.world))
+    github.faults.add(Fault(what=What.PARTIAL, times=2))
+    for path in (f"/repos/{one.full_name}", f"/repos/{one.full_name}/issues"):
+        assert client.get(path).status_code == 200
