@@ -39,7 +39,7 @@ run:
 # Tests of the stack have Docker Engines of their own, one set at a time: they run after the others, alone.
 STACK_TESTS := tests/swarm
 # Those that start a whole Swarm: `make lab`.
-ENGINE_TESTS := tests/swarm/test_farm.py tests/swarm/test_compose.py
+ENGINE_TESTS := tests/swarm/test_farm.py tests/swarm/test_monitoring.py tests/swarm/test_compose.py
 TOGETHER := --numprocesses logical --maxprocesses 4 --dist loadfile
 
 test: $(if $(ARGS),$(if $(findstring $(STACK_TESTS),$(ARGS)),setup-lab,setup-dev),setup-lab)

@@ -47,13 +47,25 @@ CONF
     grep -qsx "include = 'sparky.conf'" "$PGDATA/postgresql.conf" || echo "include = 'sparky.conf'" >>"$PGDATA/postgresql.conf"
 }
 
-# Runs SQL with no server running; makes passwords fit the secrets, which may have changed.
+# Runs SQL with no server running; makes passwords fit the secrets, which may have changed. Sparky counts
+# the standbys, which only who may read all statistics sees.
 single() { postgres --single -j -D "$PGDATA" "$1" >/dev/null; }
 passwords() {
     single postgres <<SQL
 ALTER ROLE sparky LOGIN PASSWORD $(literal postgres_password);
 
 ALTER ROLE replication LOGIN REPLICATION PASSWORD $(literal replication_password);
+
+GRANT pg_read_all_stats TO sparky;
+SQL
+    # Who counts what the server does and reads no table; not every tier has that.
+    [ -e "$secrets/monitor_password" ] || return 0
+    single postgres <<SQL
+DO \$\$BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'monitor') THEN CREATE ROLE monitor; END IF; END\$\$;
+
+GRANT pg_monitor TO monitor;
+
+ALTER ROLE monitor LOGIN CONNECTION LIMIT 10 PASSWORD $(literal monitor_password);
 SQL
 }
 

@@ -3,10 +3,10 @@
 # Whoever has no password may ask whether it is alive.
 set -eu
 umask 077
-hash=$(tr -d '\n' </run/secrets/redis_password | sha256sum | cut -d ' ' -f 1)
+digest() { tr -d '\n' <"/run/secrets/$1" | sha256sum | cut -d ' ' -f 1; }
 cat >/tmp/redis.conf <<CONF
 user default reset on nopass +ping
-user sparky reset on #$hash ~* &* -@all +@read +@write +@pubsub +@transaction +@connection +@blocking -@dangerous -@admin -@scripting +info +evalsha +script|load +script|exists +time
+user sparky reset on #$(digest redis_password) ~* &* -@all +@read +@write +@pubsub +@transaction +@connection +@blocking -@dangerous -@admin -@scripting +info +evalsha +script|load +script|exists +time
 protected-mode no
 dir /data
 appendonly yes
@@ -14,4 +14,8 @@ appendfsync everysec
 maxmemory $SPARKY_REDIS_MEMORY
 maxmemory-policy noeviction
 CONF
+# Who counts what the server does and reads no key; not every tier has that.
+if [ -e /run/secrets/monitor_password ]; then
+    echo "user monitor reset on #$(digest monitor_password) +ping +info +client|setname +slowlog|len +slowlog|get +latency|latest" >>/tmp/redis.conf
+fi
 exec redis-server /tmp/redis.conf

@@ -21,7 +21,7 @@ PACKAGES = (
     # What swarm/Dockerfile wants of its base.
     "ca-certificates curl git libgomp1 python3 python3-venv tzdata "
     # In the place of public images.
-    "haproxy prometheus redis-server wget "
+    "haproxy prometheus prometheus-postgres-exporter prometheus-redis-exporter redis-server wget "
     # What swarm/trtllm wants of TensorRT-LLM's image.
     "iproute2 openmpi-bin openssh-client openssh-server procps"
 ).split()
@@ -30,6 +30,7 @@ BASE = "lab-base"
 SPARKY = "sparky:lab"
 STORES = "lab-stores"
 ENGINE = "lab-engine"
+GRAFANA = "lab-grafana"
 TRTLLM = "sparky-trtllm:lab"
 
 
@@ -72,6 +73,7 @@ def images(node: Node) -> None:
     _build(
         node, STORES, ROOT / "swarm", ROOT / "tests/swarm/images/stores.Dockerfile", SPARKY=SPARKY
     )
+    _build(node, GRAFANA, ROOT / "swarm", ROOT / "tests/swarm/images/grafana.Dockerfile", BASE=BASE)
     context = CACHE / "engine"
     context.mkdir(parents=True, exist_ok=True)
     gguf = weights.ensure(

@@ -24,11 +24,17 @@ SMALL = {
     "SPARKY_HAPROXY_IMAGE": build.BASE,
     "SPARKY_REDIS_IMAGE": build.STORES,
     "SPARKY_POSTGRES_IMAGE": build.STORES,
+    "SPARKY_PROMETHEUS_IMAGE": build.STORES,
+    "SPARKY_POSTGRES_EXPORTER_IMAGE": build.STORES,
+    "SPARKY_REDIS_EXPORTER_IMAGE": build.STORES,
+    "SPARKY_GRAFANA_IMAGE": build.GRAFANA,
     # A model of 135 million parameters on the processor.
     "SPARKY_TRTLLM_MODEL": f"/srv/models/{build.MODEL}",
     "SPARKY_LLM_MODEL": build.MODEL,
     "SPARKY_LLM_CONTEXT": "8192",
     "SPARKY_LLM_REASONING_TOKENS": "0",
+    # Where llama.cpp has its figures.
+    "SPARKY_ENGINE_METRICS": "/metrics",
     "SPARKY_GATEWAY_MAXCONN": "2",
     "SPARKY_GATEWAY_PROBE_TOKENS": "2",
     "SPARKY_GATEWAY_PROBE_TIMEOUT": "60s",

@@ -146,6 +146,8 @@ def test_no_secret_is_seen_outside_its_file(stack: Stack, begin: Callable[[int, 
         "database_url": "worker-default",
         "broker_url": "worker-default",
         "backup_s3": "backup",
+        "monitor_password": "exporter-redis",
+        "grafana_password": "grafana",
     }
     secrets = {
         name: stack.run(where, "cat", f"/run/secrets/{name}") for name, where in holders.items()

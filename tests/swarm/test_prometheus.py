@@ -38,6 +38,8 @@ ROOT = Path(__file__).parents[2]
 FILES = ROOT / "swarm" / "prometheus"
 BOARDS = sorted((ROOT / "swarm" / "grafana" / "dashboards").glob("*.json"))
 REPOSITORIES = 60
+OF_STORES = re.compile(r"\b(pg_|redis_|sparky:database:|up\b)")
+"""What queries of the stores' exporters have in them."""
 
 
 @dataclass(frozen=True)
@@ -189,18 +191,24 @@ def selectors(expression: str) -> set[str]:
     return set(found)
 
 
+def alerts() -> list[dict[str, Any]]:
+    """The rules that tell somebody."""
+    groups = yaml.safe_load((FILES / "rules.yml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"] if "alert" in rule]
+
+
+def wanted() -> dict[str, str]:
+    """Every query that must find data, by where it stands."""
+    found = dict(panels())
+    for alert in alerts():
+        found |= {f"{alert['alert']}: {one}": one for one in selectors(alert["expr"])}
+    return found
+
+
 def test_every_panel_and_every_alert_finds_data(prometheus: Prometheus) -> None:
     """A figure that was renamed, or a label that is none, leaves a hole on the wall at night."""
-    alerts = [
-        rule
-        for group in yaml.safe_load((FILES / "rules.yml").read_text())["groups"]
-        for rule in group["rules"]
-        if "alert" in rule
-    ]
-    wanted = dict(panels())
-    for alert in alerts:
-        wanted |= {f"{alert['alert']}: {one}": one for one in selectors(alert["expr"])}
-    empty = dict(wanted)
+    # Exporters of the stores are only in the stack: test_monitoring.py asks those.
+    empty = {where: query for where, query in wanted().items() if not OF_STORES.search(query)}
 
     def all_there() -> bool:
         for where in list(empty):
@@ -212,7 +220,7 @@ def test_every_panel_and_every_alert_finds_data(prometheus: Prometheus) -> None:
     eventually(all_there, 90, lambda: "no data for\n" + "\n".join(empty))
     broken = [rule["name"] for rule in prometheus.rules() if rule["health"] == "err"]
     assert broken == []
-    assert {rule["name"] for rule in prometheus.rules()} >= {alert["alert"] for alert in alerts}
+    assert {rule["name"] for rule in prometheus.rules()} >= {alert["alert"] for alert in alerts()}
 
 
 def _answers(prometheus: Prometheus) -> bool:
@@ -234,31 +242,64 @@ def test_each_alert_comes_when_it_must_and_not_before() -> None:
 
 
 def test_each_alert_is_tested_and_has_its_place_in_the_runbook() -> None:
-    alerts = {
-        rule["alert"]: rule["annotations"]["runbook"]
-        for group in yaml.safe_load((FILES / "rules.yml").read_text())["groups"]
-        for rule in group["rules"]
-        if "alert" in rule
-    }
+    links = {alert["alert"]: alert["annotations"]["runbook"] for alert in alerts()}
     tested: dict[str, list[bool]] = {}
     for case in yaml.safe_load((FILES / "rules_test.yml").read_text())["tests"]:
         for one in case["alert_rule_test"]:
             tested.setdefault(one["alertname"], []).append(bool(one["exp_alerts"]))
     assert all(set(told) == {True, False} for told in tested.values())
-    assert tested.keys() == alerts.keys()
+    assert tested.keys() == links.keys()
     headings = re.findall(r"^## (\w+)$", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE)
-    assert sorted(alerts) == sorted(headings)
-    for name, link in alerts.items():
+    assert sorted(links) == sorted(headings)
+    for name, link in links.items():
         assert link == f"docs/runbook.md#{name.lower()}"
 
 
-def test_prometheus_takes_the_stacks_own_configuration(tmp_path: Path) -> None:
-    text = (FILES / "prometheus.yml").read_text().replace("/etc/prometheus", str(FILES))
-    (tmp_path / "prometheus.yml").write_text(text)
+@pytest.mark.parametrize(
+    ("target", "alertmanagers", "told"),
+    [
+        ("trtllm:8355", "", {"dns_sd_configs": [{"names": ["trtllm"], "port": 8355}]}),
+        ("10.0.0.4:8355", "", {"static_configs": [{"targets": ["10.0.0.4:8355"]}]}),
+        ("trtllm:8355", "one:9093, two:9093", None),
+    ],
+)
+def test_prometheus_takes_the_stacks_own_configuration(
+    tmp_path: Path, target: str, alertmanagers: str, told: dict[str, Any] | None
+) -> None:
+    """As start.sh completes it: where engines are, behind a name or at an address, and who hears alerts."""
+    config = start(tmp_path, target, alertmanagers)
+    (engines,) = [job for job in config["scrape_configs"] if job["job_name"] == "engines"]
+    assert engines["metrics_path"] == "/prometheus/metrics"
+    if told:
+        for kind, (one,) in told.items():
+            assert one.items() <= engines[kind][0].items()
+    hear = [
+        manager["static_configs"] for manager in config.get("alerting", {}).get("alertmanagers", ())
+    ]
+    assert hear == ([[{"targets": ["one:9093", "two:9093"]}]] if alertmanagers else [])
+
+
+def start(folder: Path, target: str, alertmanagers: str) -> dict[str, Any]:
+    """What start.sh writes and hands to Prometheus, which finds no fault with it."""
+    stand_in = folder / "bin" / "prometheus"
+    stand_in.parent.mkdir()
+    stand_in.write_text('#!/bin/sh\nexec promtool check config "${1#--config.file=}"\n')
+    stand_in.chmod(0o755)
+    variables = {
+        "PATH": f"{stand_in.parent}:/usr/bin:/bin",
+        "SPARKY_PROMETHEUS_RUN": str(folder),
+        "SPARKY_GATEWAY_TARGET": target,
+        "SPARKY_ENGINE_METRICS": "/prometheus/metrics",
+        "SPARKY_ALERTMANAGERS": alertmanagers,
+        "SPARKY_PROMETHEUS_KEPT": "30d",
+        "SPARKY_PROMETHEUS_DISK": "10GB",
+    }
+    files = shutil.copytree(FILES, folder / "prometheus")
+    text = (files / "prometheus.yml").read_text().replace("/etc/prometheus", str(files))
+    (files / "prometheus.yml").write_text(text)
     done = subprocess.run(
-        ["promtool", "check", "config", str(tmp_path / "prometheus.yml")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        ["sh", str(files / "start.sh")],
+        env=variables, capture_output=True, text=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+    return dict(yaml.safe_load((folder / "prometheus.yml").read_text()))

@@ -1,0 +1,132 @@
+"""Prometheus and its exporters in the stack: everything is heard, and every panel finds its figures."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from tests.swarm.lab import eventually
+from tests.swarm.stack import Stack, commits
+from tests.swarm.test_prometheus import BOARDS, wanted
+
+ROOT = Path(__file__).parents[2]
+
+# The first test builds Debian, the images and the stack.
+pytestmark = pytest.mark.timeout(1500)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """The stack's Prometheus, which is asked in its own container: nobody outside reaches it."""
+
+    stack: Stack
+
+    def get(self, path: str) -> Any:
+        """What its API says."""
+        url = f"http://127.0.0.1:9090/api/v1/{path}"
+        return json.loads(self.stack.run("prometheus", "wget", "-qO-", url))["data"]
+
+    def ask(self, query: str) -> list[dict[str, Any]]:
+        """What the query gives now."""
+        return list(self.get(f"query?query={quote(query)}")["result"])
+
+    def targets(self) -> dict[str, list[str]]:
+        """How each job's targets are."""
+        found = defaultdict(list)
+        for target in self.get("targets?state=active")["activeTargets"]:
+            found[target["labels"]["job"]].append(target["health"])
+        return dict(found)
+
+
+@pytest.fixture(scope="module")
+def watch(stack: Stack) -> Watch:
+    return Watch(stack)
+
+
+def test_prometheus_hears_everything_that_has_figures(watch: Watch) -> None:
+    """The farm, the gateway, the engine, both databases and Redis: each is found, and each answers."""
+    one, two = ["up"], ["up", "up"]
+    jobs = dict.fromkeys(("sparky", "gateway", "engines", "redis", "prometheus"), one)
+    jobs["postgres"] = two
+    eventually(lambda: watch.targets() == jobs, 180, lambda: str(watch.get("targets")))
+    eventually(lambda: len(watch.ask("pg_up == 1")) == 2, 60, lambda: str(watch.ask("pg_up")))
+    names = {one["metric"]["service"] for one in watch.ask("pg_up")}
+    assert names == {"postgres", "postgres-standby"}
+    assert watch.ask("redis_up == 1")
+    assert {one["metric"]["part"] for one in watch.ask("sparky_up == 1")} == {"broker", "database"}
+    assert watch.ask("sparky_database_standbys == 1")
+
+
+def test_every_panel_and_every_alert_finds_data(stack: Stack, watch: Watch) -> None:
+    """Each query behind a dashboard or an alert gives figures while a run goes on and ends."""
+    # Nothing in the lab asks GitHub.
+    stack.run(
+        "postgres", "psql", "-h", "/tmp", "-U", "postgres", "sparky", "-XAtc",
+        "INSERT INTO forge_budgets (credential, resource, label, allowed, remaining, reset_at)"
+        " VALUES ('id', 'graphql', 'ghp_…abcd', 5000, 1200, now() + interval '1 h')",
+    )  # fmt: skip
+    stack.run("worker-fetch", "sparky", "repos", "add", "/srv/repositories/one.git")
+    since, until = commits(20, 6)
+    stack.sparky("runs", "start", "--since", since, "--until", until)
+    empty = wanted()
+
+    def all_there() -> bool:
+        for where in list(empty):
+            if watch.ask(empty[where]):
+                del empty[where]
+        return not empty
+
+    eventually(all_there, 600, lambda: "no data for\n" + "\n".join(empty))
+    rules = [rule for group in watch.get("rules")["groups"] for rule in group["rules"]]
+    assert [rule["name"] for rule in rules if rule["health"] != "ok"] == []
+
+
+def test_a_stack_at_rest_raises_no_alert(watch: Watch) -> None:
+    """Not even one that waits for its time: a rule that does not fit the stack would."""
+
+    def raised() -> list[str]:
+        alerts = [one["labels"]["alertname"] for one in watch.get("alerts")["alerts"]]
+        # The budget is the one that was written above.
+        return [name for name in alerts if name != "SparkyGithubBudgetLow"]
+
+    eventually(lambda: not raised(), 180, lambda: str(raised()))
+
+
+def test_an_exporter_that_is_gone_is_missed(stack: Stack, watch: Watch) -> None:
+    """It has no name any more that Prometheus could ask, and that is told."""
+    query = 'ALERTS{alertname="SparkyTargetDown", job="redis"}'
+    stack.node.run("service", "scale", "--detach", "sparky_exporter-redis=0")
+    eventually(lambda: watch.ask(query), 120, lambda: str(watch.targets()))
+    stack.node.run("service", "scale", "--detach", "sparky_exporter-redis=1")
+    eventually(lambda: not watch.ask(query), 120, lambda: str(watch.targets()))
+
+
+def test_prometheus_is_closed_to_the_outside_and_to_workers(stack: Stack) -> None:
+    """It has no password, so only Grafana and what it asks share a network with it."""
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"http://{stack.node.address}:9090/-/ready", trust_env=False, timeout=5)
+    find = ["python3", "-c", "import socket; socket.gethostbyname('prometheus')"]
+    worker = stack.container("worker-default")
+    assert stack.node.run("exec", worker, *find, check=False).returncode
+    stack.run("grafana", *find)
+
+
+def test_grafana_is_given_its_source_its_dashboards_and_a_password(stack: Stack) -> None:
+    """As the user that it runs as, it reads each file where Grafana looks for it."""
+    folder = ROOT / "swarm/grafana"
+    files = {
+        "/etc/grafana/provisioning/datasources/sparky.yml": folder / "datasource.yml",
+        "/etc/grafana/provisioning/dashboards/sparky.yml": folder / "provider.yml",
+    }
+    files |= {f"/etc/grafana/dashboards/{board.name}": board for board in BOARDS}
+    for place, file in files.items():
+        assert stack.run("grafana", "cat", place) == file.read_text().strip(), place
+    assert stack.run("grafana", "id", "-u") == "472"
+    assert len(stack.run("grafana", "cat", "/run/secrets/grafana_password")) >= 20
