@@ -178,7 +178,7 @@ def _figures(at: Context) -> Iterator[str]:
 def panels() -> list[tuple[str, str]]:
     """Each panel's queries, with where they stand."""
     return [
-        (f"{board.stem}: {panel['title']}", target["expr"])
+        (f"{board.stem}: {panel['title']}, {target['refId']}", target["expr"])
         for board in BOARDS
         for panel in json.loads(board.read_text())["panels"]
         for target in panel["targets"]
