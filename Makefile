@@ -26,7 +26,7 @@ TAGS := manylinux1 manylinux2010 manylinux2014 $(addprefix manylinux_2_,5 12 17 
 PLATFORMS := $(foreach tag,$(TAGS),--platform $(tag)_$(MACHINE))
 CODE := $(wildcard sparky swarm)
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --only-binary :all: --generate-hashes \
-	--no-header --no-annotate --no-emit-index-url pyproject.toml --group build
+	--no-header --no-annotate --no-emit-index-url
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,8 +67,9 @@ chaos: setup-dev ## Run 1000 repositories in a storm of faults: make chaos ARGS=
 	$(BIN)/python -m tests.faults.storm $(ARGS)
 
 lock: setup-dev ## Write the lock files from pyproject.toml; ARGS=--upgrade takes the newest versions
-	$(COMPILE) --output-file requirements.txt $(ARGS)
-	$(COMPILE) --output-file requirements-dev.txt --group dev --constraint requirements.txt $(ARGS)
+	$(COMPILE) pyproject.toml --group build --output-file requirements.txt $(ARGS)
+	$(COMPILE) pyproject.toml --group build --group dev --constraint requirements.txt --output-file requirements-dev.txt $(ARGS)
+	$(COMPILE) --group smoke --constraint requirements-dev.txt --output-file requirements-smoke.txt $(ARGS)
 
 wheelhouse: setup-dev ## Fetch the packages that the image is built from: make wheelhouse ARCH=arm64
 	@mkdir -p $(WHEELHOUSE)
@@ -86,7 +87,7 @@ images: wheelhouse ## Build the images; BASE=<image> and TRTLLM_BASE=<image> rep
 		$(if $(TRTLLM_BASE),--build-arg BASE=$(TRTLLM_BASE)) .
 
 clean: ## Remove .venv and the caches
-	rm -rf .venv .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-smoke .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup:

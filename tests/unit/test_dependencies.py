@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("requirements.txt", "requirements-dev.txt")
+LOCKS = ("requirements.txt", "requirements-dev.txt", "requirements-smoke.txt")
 
 
 def plain(name: str) -> str:
@@ -74,16 +74,19 @@ def test_the_page_describes_exactly_the_declared_dependencies() -> None:
 
 def test_the_page_shows_the_locked_versions() -> None:
     """The dates in docs/dependencies.md belong to the versions that are installed."""
-    pins = locked("requirements-dev.txt")
+    pins = locked("requirements-smoke.txt") | locked("requirements-dev.txt")
     assert [(name, {version}) for name, version in described()] == [
         (name, pins[plain(name)]) for name, _ in described()
     ]
 
 
 def test_tests_run_on_the_versions_that_users_run() -> None:
-    """The lock for tests holds the lock for production, unchanged."""
-    production, development = (locked(lock) for lock in LOCKS)
+    """The lock for tests holds the lock for production, unchanged; the one for smoke has no other."""
+    production, development, smoke = (locked(lock) for lock in LOCKS)
     assert production.items() <= development.items()
+    assert {name: smoke[name] for name in smoke.keys() & development.keys()}.items() <= (
+        development.items()
+    )
 
 
 @pytest.mark.parametrize("lock", LOCKS)
