@@ -1,7 +1,7 @@
 # `make` alone lists what can be done here. Every command sets up .venv first, which is instant the second time.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lab check bench chaos lock wheelhouse images clean setup setup-dev setup-lab
+.PHONY: help run test lab smoke check bench chaos lock wheelhouse images clean setup setup-dev setup-lab setup-smoke
 
 # The repository to read: a path, a git URL or owner/name.
 REPO := $(CURDIR)
@@ -54,6 +54,9 @@ endif
 lab: setup-lab ## Run the tests that start a Docker Engine and deploy the stack on it; as root
 	$(BIN)/pytest $(ENGINE_TESTS)
 
+smoke: setup-smoke ## Test Sparky's image as a worker under pytest-celery, on a Docker Engine; as root
+	$(BIN)/python -m tests.smoke $(ARGS)
+
 check: setup-dev ## Check format, lint, types and who imports whom
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
@@ -98,3 +101,6 @@ setup-dev:
 
 setup-lab:
 	@tools/bootstrap lab
+
+setup-smoke:
+	@tools/bootstrap smoke

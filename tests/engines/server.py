@@ -67,6 +67,8 @@ class StandIn:
     model = "stand-in"
     context = 512
     """Tokens of prompt and answer together."""
+    address = "127.0.0.1"
+    """Where it listens."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -78,15 +80,19 @@ class StandIn:
         class Handler(_Handler):
             owner = stand_in
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer((self.address, 0), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}
         )
 
     @property
+    def port(self) -> int:
+        return self._server.server_port
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def asked(self) -> dict[str, Any]:

@@ -66,13 +66,8 @@ def _bootstrap(archive: Path) -> None:
 
 def images(node: Node) -> None:
     """Everything that stack.yml names, built on this engine."""
-    wheelhouse()
-    base(node)
-    _build(node, SPARKY, ROOT, ROOT / "swarm/Dockerfile", BASE=BASE)
+    farm(node)
     _build(node, TRTLLM, ROOT, ROOT / "swarm/trtllm/Dockerfile", BASE=BASE)
-    _build(
-        node, STORES, ROOT / "swarm", ROOT / "tests/swarm/images/stores.Dockerfile", SPARKY=SPARKY
-    )
     _build(node, GRAFANA, ROOT / "swarm", ROOT / "tests/swarm/images/grafana.Dockerfile", BASE=BASE)
     context = CACHE / "engine"
     context.mkdir(parents=True, exist_ok=True)
@@ -87,6 +82,16 @@ def images(node: Node) -> None:
     (context / "weights.gguf").hardlink_to(gguf)
     shutil.copy(ROOT / "tests/swarm/images/engine.py", context)
     _build(node, ENGINE, context, ROOT / "tests/swarm/images/engine.Dockerfile", SPARKY=SPARKY)
+
+
+def farm(node: Node) -> None:
+    """Sparky and its stores alone."""
+    wheelhouse()
+    base(node)
+    _build(node, SPARKY, ROOT, ROOT / "swarm/Dockerfile", BASE=BASE)
+    _build(
+        node, STORES, ROOT / "swarm", ROOT / "tests/swarm/images/stores.Dockerfile", SPARKY=SPARKY
+    )
 
 
 def wheelhouse() -> None:
