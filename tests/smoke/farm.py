@@ -18,7 +18,7 @@ from tests.smoke.containers import Database, Worker
 PREFIX = "sparky:main:"
 """What every key of the farm `main` begins with in the broker."""
 OPEN = ("waiting", "running")
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds that anything may take."""
 
 
