@@ -11,7 +11,7 @@ from uuid import uuid4
 from sparky.cli import output
 from sparky.errors import SparkyError
 from sparky.findings import Finding, fail, failed, ok, warn
-from sparky.stack import preflight, survey
+from sparky.stack import granted, preflight, survey
 from sparky.stack.docker import Docker
 from sparky.stack.plan import Plan
 
@@ -42,10 +42,12 @@ class Check:
             yield failed("Swarm", error)
 
     def _all(self, docker: Docker, waiting: output.Waiting) -> Iterator[Finding]:
+        document = docker.stack(self.stack) if self.stack.exists() else {}
         need = preflight.Need(
             engines=self.plan.nodes,
             mpi=self.plan.shape == "mpi",
-            secrets=docker.secrets_of(self.stack) if self.stack.exists() else (),
+            secrets=granted.secrets(document),
+            labels=granted.labels(document),
             disk=self.plan.format.bytes,
             memory=self.memory,
         )

@@ -112,20 +112,24 @@ def carry(source: Path, into: Path, report: Report) -> None:
     if absent := [name for name in wanted if not (source / name).is_file()]:
         raise ServiceError(f"{source} lacks {absent[0]}", remedy="Copy the whole folder")
     with _alone(into):
-        missing = [name for name in wanted if not (into / name).exists()]
+        # What lies here may have gone bad, or be another version's.
+        missing = [
+            name
+            for name, expected in wanted.items()
+            if not (into / name).exists() or sha256(into / name, report) != expected
+        ]
         check_space(into, sum((source / name).stat().st_size for name in missing))
         for name in missing:
             part = into / f"{name}.part"
             with _room(into):
                 shutil.copyfile(source / name, part)
-            part.rename(into / name)
-        for name, expected in wanted.items():
-            if (found := sha256(into / name, report)) != expected:
-                (into / name).unlink()
+            if (found := sha256(part, report)) != wanted[name]:
+                part.unlink()
                 raise ServiceError(
-                    f"{name} has the sha256 {found} instead of {expected}",
+                    f"{name} has the sha256 {found} instead of {wanted[name]}",
                     remedy="Copy the folder anew",
                 )
+            part.rename(into / name)
         _write(into / SUMS, wanted)
 
 

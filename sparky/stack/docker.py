@@ -55,13 +55,12 @@ class Docker:
         """The ids, or another column, of all nodes, secrets, configs …."""
         return self.run(kind, "ls", "--format", by).split()
 
-    def secrets_of(self, stack: Path) -> tuple[str, ...]:
-        """The secrets that a stack's file takes for granted."""
-        document = yaml.safe_load(self.run("stack", "config", "--compose-file", str(stack)))
-        declared = document.get("secrets") or {}
-        return tuple(
-            str(entry.get("name", key)) for key, entry in declared.items() if entry.get("external")
+    def stack(self, file: Path) -> dict[str, Any]:
+        """A stack's file as docker reads it, with the variables that are set here."""
+        document: dict[str, Any] = yaml.safe_load(
+            self.run("stack", "config", "--compose-file", str(file))
         )
+        return document
 
     def nodes(self) -> list[dict[str, Any]]:
         """All nodes of the Swarm.

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sparky.findings import Finding, fail, ok, warn
-from sparky.stack.hostfile import LABEL
+from sparky.errors import UsageError
+from sparky.findings import Finding, fail, failed, ok, warn
+from sparky.stack.hostfile import LABEL, ranks
 
 OLD_ENGINE: Final = (23, 0)
 """Before it, a task that holds a GPU is killed when its node is updated."""
@@ -38,6 +39,8 @@ class Need:
     """Bytes that must be free where the weights lie, unless they lie there."""
     memory: int
     """Bytes of each engine's node."""
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Labels that some node must carry, each with the services that run there alone."""
 
 
 def judge_swarm(
@@ -50,23 +53,8 @@ def judge_swarm(
     engines = [node for node in nodes if is_engine(node)]
     for node in engines:
         yield _gpus(node)
-    if len(engines) < need.engines:
-        yield fail(
-            "labels",
-            f"{len(engines)} nodes carry the label {LABEL}, and {need.engines} engines are planned",
-            f"docker node update --label-add {LABEL}=true NODE",
-        )
-    else:
-        yield ok("labels", f"{', '.join(map(name, engines))} carry {LABEL}")
-    missing = [secret for secret in need.secrets if secret not in secrets]
-    if missing:
-        yield fail(
-            "secrets",
-            f"missing: {', '.join(missing)}",
-            f"openssl rand -base64 24 | docker secret create {missing[0]} -",
-        )
-    else:
-        yield ok("secrets", f"{len(need.secrets)} are there")
+    yield from _labels(nodes, engines, need)
+    yield _secrets(need.secrets, [secret for secret in need.secrets if secret not in secrets])
 
 
 def judge_node(
@@ -117,8 +105,63 @@ def name(node: Mapping[str, Any]) -> str:
 
 def is_engine(node: Mapping[str, Any]) -> bool:
     """Whether the node is labelled to run an engine."""
+    return _carries(node, LABEL)
+
+
+def _carries(node: Mapping[str, Any], label: str) -> bool:
     labels: Mapping[str, str] = node["Spec"].get("Labels") or {}
-    return labels.get(LABEL) == "true"
+    return labels.get(label) == "true"
+
+
+def _labels(
+    nodes: Sequence[Mapping[str, Any]], engines: Sequence[Mapping[str, Any]], need: Need
+) -> Iterator[Finding]:
+    if len(engines) < need.engines:
+        yield fail(
+            "labels",
+            f"{len(engines)} nodes carry the label {LABEL}, and {need.engines} engines are planned",
+            f"docker node update --label-add {LABEL}=true NODE",
+        )
+    elif need.mpi and len(engines) > need.engines:
+        yield fail(
+            "labels",
+            f"{', '.join(map(name, engines))} carry the label {LABEL}, and one server over"
+            f" {need.engines} nodes is planned",
+            f"docker node update --label-rm {LABEL} NODE",
+        )
+    else:
+        yield ok("labels", f"{', '.join(map(name, engines))} carry {LABEL}")
+    for label, services in need.labels.items():
+        if label != LABEL and not any(_carries(node, label) for node in nodes):
+            yield fail(
+                "labels",
+                f"no node carries the label {label}, and {', '.join(services)} run only there",
+                f"docker node update --label-add {label}=true NODE",
+            )
+    if need.mpi:
+        yield _head(nodes)
+
+
+def _head(nodes: Sequence[Mapping[str, Any]]) -> Finding:
+    try:
+        first = ranks(nodes)[0]
+    except UsageError as error:
+        return failed("head", error)
+    return ok("head", f"{first.name} at {first.address}")
+
+
+def _secrets(wanted: Sequence[str], missing: Sequence[str]) -> Finding:
+    if not missing:
+        return ok("secrets", f"{len(wanted)} are there")
+    what = f"missing: {', '.join(missing)}"
+    if len(missing) == len(wanted):
+        return fail("secrets", what, "`swarm/secrets` makes all of them")
+    return fail(
+        "secrets",
+        what,
+        f"openssl rand -hex 24 | docker secret create {missing[0]} -, or all of them anew with"
+        " `swarm/secrets VERSION`",
+    )
 
 
 def _state(node: Mapping[str, Any]) -> Finding:

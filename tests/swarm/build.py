@@ -23,7 +23,9 @@ PACKAGES = (
     # In the place of public images.
     "haproxy prometheus prometheus-postgres-exporter prometheus-redis-exporter redis-server wget "
     # What swarm/trtllm wants of TensorRT-LLM's image.
-    "iproute2 openmpi-bin openssh-client openssh-server procps"
+    "iproute2 openmpi-bin openssh-client openssh-server procps "
+    # What its stand-in over several nodes speaks.
+    "python3-mpi4py"
 ).split()
 
 BASE = "lab-base"
@@ -32,6 +34,7 @@ STORES = "lab-stores"
 ENGINE = "lab-engine"
 GRAFANA = "lab-grafana"
 TRTLLM = "sparky-trtllm:lab"
+STANDIN = "sparky-trtllm:standin"
 
 
 def base(node: Node) -> None:
@@ -39,7 +42,12 @@ def base(node: Node) -> None:
     archive = CACHE / f"bookworm-{hashlib.sha256(' '.join(PACKAGES).encode()).hexdigest()[:12]}.tar"
     if not archive.exists():
         _bootstrap(archive)
-    node.run("import", str(archive), BASE)
+    # Imported twice it would be another image, and everything on it be built anew.
+    there = node.run(
+        "image", "inspect", "--format", "{{.Config.Labels.archive}}", BASE, check=False
+    )
+    if there.stdout.strip() != archive.stem:
+        node.run("import", "--change", f"LABEL archive={archive.stem}", str(archive), BASE)
 
 
 def _bootstrap(archive: Path) -> None:
@@ -92,6 +100,30 @@ def farm(node: Node) -> None:
     _build(
         node, STORES, ROOT / "swarm", ROOT / "tests/swarm/images/stores.Dockerfile", SPARKY=SPARKY
     )
+
+
+def standin(node: Node) -> None:
+    """TensorRT-LLM's image of ours, with stand-ins for what NVIDIA's image brings."""
+    context = CACHE / "standin"
+    context.mkdir(parents=True, exist_ok=True)
+    programs = (ROOT / "tests/swarm/standin").glob("trtllm-*")
+    for file in (*programs, ROOT / "tests/engines/speech.py"):
+        shutil.copy(file, context)
+    _build(node, TRTLLM, ROOT, ROOT / "swarm/trtllm/Dockerfile", BASE=BASE)
+    _build(node, STANDIN, context, ROOT / "tests/swarm/images/standin.Dockerfile", TRTLLM=TRTLLM)
+
+
+def copy(source: Node, target: Node, *names: str) -> None:
+    """Have another engine's images here; what is here already is not sent again."""
+    form = ("image", "inspect", "--format", "{{.Id}}", *names)
+    if source.run(*form).stdout == target.run(*form, check=False).stdout:
+        return
+    with subprocess.Popen([*source.command, "save", *names], stdout=subprocess.PIPE) as saved:
+        loaded = subprocess.run(
+            [*target.command, "load", "--quiet"], stdin=saved.stdout, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+    assert not loaded.returncode, loaded.stderr
 
 
 def wheelhouse() -> None:

@@ -34,8 +34,8 @@ mount --rbind /sys/fs/cgroup {folder}/cgroup
 mount -t sysfs sysfs /sys
 mount --rbind {folder}/cgroup /sys/fs/cgroup
 mount -t tmpfs tmpfs /run
-echo nameserver 127.0.0.1 >{folder}/resolv.conf
-mount --bind {folder}/resolv.conf /etc/resolv.conf
+mount --bind {folder}/etc /etc
+mount --bind {folder}/srv /srv
 mkdir -p /run/docker/netns
 exec dockerd --host unix://{folder}/docker.sock --data-root {data} --exec-root {folder}/exec \
     --pidfile {folder}/docker.pid {options}
@@ -53,12 +53,15 @@ class Node:
     data: Path
     """Its images, containers and volumes."""
     options: Sequence[str] = ()
+    etc: Mapping[str, str] = field(default_factory=dict)
+    """Files of its own below /etc; of /srv nothing is shared."""
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
         """Start the engine and wait for its socket to answer."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.data.mkdir(parents=True, exist_ok=True)
+        self._furnish()
         script = START.format(
             name=self.name, folder=self.folder, data=self.data, options=" ".join(self.options)
         )
@@ -70,6 +73,17 @@ class Node:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         eventually(self.answers, 60, lambda: f"{self.name} does not answer:\n{self.log()[-3000:]}")
+
+    def _furnish(self) -> None:
+        etc = self.folder / "etc"
+        if etc.exists():
+            return
+        (self.folder / "srv").mkdir()
+        shutil.copytree("/etc", etc, symlinks=True)
+        (etc / "resolv.conf").unlink(missing_ok=True)
+        for name, text in ({"resolv.conf": "nameserver 127.0.0.1\n"} | dict(self.etc)).items():
+            (etc / name).parent.mkdir(parents=True, exist_ok=True)
+            (etc / name).write_text(text)
 
     def answers(self) -> bool:
         assert self.process is not None
@@ -88,12 +102,17 @@ class Node:
             self.process.wait()
         self.process = None
 
+    @property
+    def command(self) -> list[str]:
+        """`docker`, speaking to this engine."""
+        return ["docker", "--host", f"unix://{self.folder}/docker.sock"]
+
     def run(
         self, *words: str, check: bool = True, stdin: str | None = None, **more: Any
     ) -> subprocess.CompletedProcess[str]:
         """`docker <words>` on this engine."""
         done = subprocess.run(
-            ["docker", "--host", f"unix://{self.folder}/docker.sock", *words],
+            [*self.command, *words],
             input=stdin, capture_output=True, text=True, check=False, **more,
         )  # fmt: skip
         assert not check or done.returncode == 0, f"docker {' '.join(words)}\n{done.stderr}"
@@ -102,6 +121,14 @@ class Node:
     def ask(self, *words: str) -> str:
         """What `docker <words>` says."""
         return self.run(*words).stdout.strip()
+
+    def unplug(self) -> None:
+        """Pull its cable: everything on it goes on, and nobody hears of it."""
+        _ip("link", "set", _cable(self.name), "down")
+
+    def plug(self) -> None:
+        """Put its cable back."""
+        _ip("link", "set", _cable(self.name), "up")
 
     def inspect(self, *words: str) -> list[dict[str, Any]]:
         """What `docker inspect`, of whichever kind, says."""
@@ -124,21 +151,21 @@ class Lab:
         self._cache = cache
         self.nodes: list[Node] = []
 
-    def start(self, *options: str) -> Node:
+    def start(self, *options: str, etc: Mapping[str, str] | None = None) -> Node:
         """One more machine, without containers, volumes or a Swarm.
 
         Args:
             options: further arguments of its `dockerd`.
+            etc: files of its own below /etc.
         """
         number = len(self.nodes) + 1
         data = self._cache / f"engine{number}"
-        node = Node(
-            f"node{number}", f"{NETWORK}.{number}", self._folder / str(number), data, options
-        )
+        place = self._folder / str(number)
+        node = Node(f"node{number}", f"{NETWORK}.{number}", place, data, options, etc or {})
         # What an earlier run left when it was killed.
         shutil.rmtree(data / "swarm", ignore_errors=True)
         self.nodes.append(node)
-        _connect(node, number)
+        _connect(node)
         node.start()
         for kind in ("container", "network", "image"):
             node.run(kind, "prune", "--force")
@@ -161,6 +188,9 @@ def opened(folder: Path, cache: Path) -> Iterator[Lab]:
         for number in range(1, 10):
             _ip("netns", "del", f"node{number}", check=False)
         _ip("link", "add", BRIDGE, "type", "bridge")
+        # Where Docker runs already, it has closed every bridge but its own.
+        _pass("--delete", check=False)
+        _pass("--insert")
         lab = Lab(folder, cache)
         try:
             _ip("addr", "add", f"{NETWORK}.254/24", "dev", BRIDGE)
@@ -171,15 +201,21 @@ def opened(folder: Path, cache: Path) -> Iterator[Lab]:
                 node.stop()
                 _ip("netns", "del", node.name, check=False)
             _ip("link", "del", BRIDGE)
+            _pass("--delete")
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _connect(node: Node, number: int) -> None:
+def _cable(name: str) -> str:
+    """The end of a node's cable that is in the bridge."""
+    return name.replace("node", "sparky-lab")
+
+
+def _connect(node: Node) -> None:
     """Give the node a network namespace with its address on the bridge, and no way further.
 
     So what asks the internet, as Swarm does for each image, hears no at once.
     """
-    outer, inner = f"sparky-lab{number}", "eth0"
+    outer, inner = _cable(node.name), "eth0"
     _ip("netns", "add", node.name)
     _ip("link", "add", outer, "type", "veth", "peer", "name", inner, "netns", node.name)
     _ip("link", "set", outer, "master", BRIDGE, "up")
@@ -191,9 +227,19 @@ def _connect(node: Node, number: int) -> None:
         _ip("-n", node.name, *words)
 
 
+def _pass(how: str, *, check: bool = True) -> None:
+    """Let nodes reach each other, or no longer."""
+    rule = ["--in-interface", BRIDGE, "--out-interface", BRIDGE, "--jump", "ACCEPT"]
+    _do("iptables", "--wait", how, "FORWARD", *rule, check=check)
+
+
 def _ip(*words: str, check: bool = True) -> None:
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
-    assert not check or done.returncode == 0, f"ip {' '.join(words)}: {done.stderr}"
+    _do("ip", *words, check=check)
+
+
+def _do(*words: str, check: bool) -> None:
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, f"{' '.join(words)}: {done.stderr}"
 
 
 def eventually(

@@ -209,6 +209,19 @@ def test_a_folder_that_was_carried_in_is_taken_whole(hub: Hub, tmp_path: Path) -
     assert all((into / name).read_bytes() == FILES[name] for name in NEEDED)
 
 
+def test_a_file_that_went_bad_is_taken_anew_from_what_was_carried_in(
+    hub: Hub, tmp_path: Path
+) -> None:
+    source, into = tmp_path / "disk", tmp_path / "models"
+    fetch(on_hub("someone/tiny", base=hub.base), source, quiet)
+    carry(source, into, quiet)
+    kept = (into / "config.json").stat().st_ino
+    (into / "model-00001.safetensors").write_bytes(b"bad")
+    carry(source, into, quiet)
+    assert verified(into)
+    assert (into / "config.json").stat().st_ino == kept
+
+
 def test_a_carried_folder_that_lost_a_file_or_a_bit_is_refused(hub: Hub, tmp_path: Path) -> None:
     source = tmp_path / "disk"
     fetch(on_hub("someone/tiny", base=hub.base), source, quiet)

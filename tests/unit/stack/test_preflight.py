@@ -4,13 +4,14 @@ import hashlib
 import json
 import socket
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sparky.findings import Finding, Health
-from sparky.stack import preflight
+from sparky.stack import granted, preflight
 from sparky.stack.node import interfaces, look, weights
 from sparky.stack.preflight import KIND, VARIABLE, Need, judge_node, judge_swarm
 
@@ -82,10 +83,36 @@ def test_what_a_manager_knows_to_be_wrong_is_told(
     assert mend in found.remedy
 
 
-def test_a_missing_secret_is_named_with_the_command_that_makes_it() -> None:
-    [found] = bad(judge_swarm([node()], NEED, []))
-    assert "key" in found.what
-    assert "docker secret create key" in found.remedy
+def test_missing_secrets_are_named_with_the_command_that_makes_them() -> None:
+    [none] = bad(judge_swarm([node()], NEED, []))
+    assert "key" in none.what
+    assert "swarm/secrets" in none.remedy
+    [one] = bad(judge_swarm([node()], replace(NEED, secrets=("key", "other")), ["other"]))
+    assert one.what == "missing: key"
+    assert "docker secret create key" in one.remedy
+
+
+def test_a_label_that_no_node_carries_is_named_with_the_services_that_wait_for_it() -> None:
+    need = replace(
+        NEED, labels={"sparky.engine": ["trtllm"], "sparky.store": ["redis", "postgres"]}
+    )
+    [found] = bad(judge_swarm([node()], need, ["key"]))
+    assert found.part == "labels"
+    assert "redis, postgres" in found.what
+    assert found.remedy == "docker node update --label-add sparky.store=true NODE"
+
+
+def test_a_server_over_several_nodes_wants_just_its_nodes_and_one_head() -> None:
+    need = replace(NEED, mpi=True)
+    first = node()
+    [headless] = bad(judge_swarm([first], need, ["key"]))
+    assert headless.part == "head"
+    assert "--label-add sparky.head=true" in headless.remedy
+    first["Spec"]["Labels"]["sparky.head"] = "true"
+    assert bad(judge_swarm([first], need, ["key"])) == []
+    [many] = bad(judge_swarm([first, node()], need, ["key"]))
+    assert many.part == "labels"
+    assert "--label-rm sparky.engine" in many.remedy
 
 
 @pytest.mark.parametrize(
@@ -124,6 +151,29 @@ def test_a_server_over_several_nodes_wants_the_fast_network() -> None:
     [found] = bad(judge_node(seen(interfaces=slow), need, asked=99.0, told=101.0))
     assert found.part == "spark1: network"
     assert "ConnectX-7" in found.what
+
+
+def test_a_stacks_file_tells_the_labels_and_secrets_that_it_takes_for_granted() -> None:
+    def service(label: str, **deploy: Any) -> dict[str, Any]:
+        constraints = [f"node.labels.{label} == true", "node.role==manager"]
+        return {"deploy": {"placement": {"constraints": constraints}, **deploy}}
+
+    document = {
+        "services": {
+            "redis": service("sparky.store"),
+            "postgres": service("sparky.store", replicas=1),
+            "standby": service("sparky.standby", replicas=0),
+            "anywhere": {},
+        },
+        "secrets": {
+            "key": {"external": True, "name": "sparky-key-2"},
+            "made": {"file": "./made"},
+        },
+    }
+    assert granted.labels(document) == {"sparky.store": ["redis", "postgres"]}
+    assert granted.secrets(document) == ("sparky-key-2",)
+    assert granted.labels({}) == {}
+    assert granted.secrets({}) == ()
 
 
 def test_a_node_is_seen_as_its_files_say(tmp_path: Path) -> None:
