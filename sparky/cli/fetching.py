@@ -106,13 +106,15 @@ def on_nodes(name: str, job: Job, waiting: output.Waiting) -> int:
         options += ["--env", f"SPARKY_HUB_TOKEN_FILE=/run/secrets/{job.token_secret}"]
     waiting("fetching on each node; `docker service logs` shows how far")
     named = f"sparky-fetch-{uuid4().hex[:8]}"
-    with survey.job(
-        docker, name=named, image=job.image, options=options, command=command
-    ) as started:
-        errors = survey.wait(docker, started, job.patience)
-        said = docker.run("service", "logs", started).strip() if errors else ""
+    tasks = survey.run(
+        docker,
+        name=named,
+        image=job.image,
+        options=options,
+        command=command,
+        patience=job.patience,
+    )
+    errors = survey.errors(tasks)
     for node, why in errors.items():
-        output.problem(f"{node}: {why}", "What it said stands below")
-    if said:
-        output.say(said)
+        output.problem(f"{node}: {why}")
     return 1 if errors else 0

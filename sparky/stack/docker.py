@@ -30,6 +30,21 @@ class Docker:
         Raises:
             ServiceError: there is no docker, it failed or it took too long.
         """
+        return self._call(arguments, stdin, seconds).stdout
+
+    def logs(self, task: str) -> str:
+        """All that a task has said, wherever it ran.
+
+        Raises:
+            ServiceError: as `run`; its node cannot be asked.
+        """
+        done = self._call(("service", "logs", "--raw", task), "", SECONDS)
+        # What it wrote on stderr comes on stderr.
+        return done.stdout + done.stderr
+
+    def _call(
+        self, arguments: Sequence[str], stdin: str, seconds: float
+    ) -> subprocess.CompletedProcess[str]:
         told = f"docker {' '.join(arguments[:2])}"
         command = ["docker", *(("--host", self.host) if self.host else ()), *arguments]
         try:
@@ -44,7 +59,7 @@ class Docker:
             raise ServiceError(f"`{told}` did not end within {seconds:.0f} s") from None
         if done.returncode:
             raise ServiceError(f"`{told}` failed: {done.stderr.strip() or done.stdout.strip()}")
-        return done.stdout
+        return done
 
     def inspect(self, kind: str, names: Sequence[str]) -> list[dict[str, Any]]:
         """What docker knows of some nodes, services or secrets."""

@@ -49,7 +49,7 @@ def judge_swarm(
     """What the managers know of the nodes and secrets, as `docker … inspect` tells it."""
     for node in nodes:
         yield _state(node)
-        yield _engine(node)
+        yield _engine(node, alone=len(nodes) == 1, mpi=need.mpi)
     engines = [node for node in nodes if is_engine(node)]
     for node in engines:
         yield _gpus(node)
@@ -174,11 +174,17 @@ def _state(node: Mapping[str, Any]) -> Finding:
     return ok(part, "ready")
 
 
-def _engine(node: Mapping[str, Any]) -> Finding:
+def _engine(node: Mapping[str, Any], *, alone: bool, mpi: bool) -> Finding:
     version = node["Description"]["Engine"]["EngineVersion"]
     part = f"{name(node)}: Docker"
     found = re.match(r"(\d+)\.(\d+)", version)
     if found and (int(found[1]), int(found[2])) < OLD_ENGINE:
+        if is_engine(node) and not alone and not mpi:
+            return fail(
+                part,
+                f"{version} keeps no task that holds a GPU on a network of several nodes",
+                "Install Docker Engine 24 or newer",
+            )
         return warn(
             part,
             f"{version} kills a task that holds a GPU when its node gets a label or a network",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from sparky.errors import ServiceError
@@ -15,6 +15,17 @@ from sparky.stack.hostfile import LABEL
 PAUSE: Final = 1.0
 """Seconds between two looks at a job."""
 OVER: Final = ("complete", "failed", "rejected", "shutdown", "orphaned", "remove")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A job's part on one node, when it is over."""
+
+    node: str
+    error: str
+    """Why it failed, in its own words where it has said some; empty: it did not."""
+    lines: Sequence[str] = ()
+    """What it has said."""
 
 
 def nodes(
@@ -37,62 +48,77 @@ def nodes(
         "--hostname", "{{.Node.Hostname}}",
         "--mount", "type=bind,source=/,target=/host,readonly",
     ]  # fmt: skip
-    with job(docker, name=name, image=image, options=options, command=command) as started:
-        failed = wait(docker, started, patience)
-        lines = docker.run("service", "logs", "--raw", started).splitlines()
-    told = [json.loads(line) for line in lines if line.startswith("{")]
-    return told, failed
+    tasks = run(docker, name=name, image=image, options=options, command=command, patience=patience)
+    well = [task for task in tasks if not task.error]
+    told = [json.loads(line) for task in well for line in task.lines if line.startswith("{")]
+    return told, errors(tasks)
 
 
 def starts(docker: Docker, *, image: str, patience: float, name: str) -> dict[str, str]:
     """Start an image on each node that carries the engine's label; the errors, by node."""
     options = ["--entrypoint", "true"]
-    with job(docker, name=name, image=image, options=options, command=[]) as started:
-        return wait(docker, started, patience)
+    return errors(
+        run(docker, name=name, image=image, options=options, command=[], patience=patience)
+    )
 
 
-@contextmanager
-def job(
-    docker: Docker, *, name: str, image: str, options: Sequence[str], command: Sequence[str]
-) -> Iterator[str]:
-    """A job on each node with the engine's label, removed at the end."""
+def errors(tasks: Sequence[Task]) -> dict[str, str]:
+    """Why a job failed where it did, by node."""
+    return {task.node: task.error for task in tasks if task.error}
+
+
+def run(
+    docker: Docker,
+    *,
+    name: str,
+    image: str,
+    options: Sequence[str],
+    command: Sequence[str],
+    patience: float,
+) -> list[Task]:
+    """Run a job on each node with the engine's label, until it is over everywhere.
+
+    Raises:
+        ServiceError: it is not over within `patience` seconds.
+    """
     docker.run(
         "service", "create", "--detach", "--quiet", "--name", name,
         "--mode", "global-job", "--restart-condition", "none", "--no-resolve-image",
         "--constraint", f"node.labels.{LABEL}==true", *options, image, *command,
     )  # fmt: skip
     try:
-        yield name
+        return [_ended(docker, row) for row in _wait(docker, name, patience)]
     finally:
         docker.run("service", "rm", name)
 
 
-def wait(docker: Docker, name: str, patience: float) -> dict[str, str]:
-    """Wait until the job is over everywhere.
+def _ended(docker: Docker, row: Mapping[str, str]) -> Task:
+    well = _state(row) == "complete"
+    error = "" if well else row["Error"].strip('"') or row["CurrentState"]
+    try:
+        # Each task by itself: one node that cannot be asked would hide what all others said.
+        lines = docker.logs(row["ID"]).splitlines()
+    except ServiceError as silent:
+        return Task(row["Node"], error or silent.message)
+    return Task(row["Node"], error and (" ".join(lines) or error), lines)
 
-    Returns:
-        Why it failed, by node; empty where it did not.
 
-    Raises:
-        ServiceError: it is not over within `patience` seconds.
-    """
+def _wait(docker: Docker, name: str, patience: float) -> list[dict[str, str]]:
+    """The job's tasks, once all are over."""
     deadline = time.monotonic() + patience
     while True:
-        rows = docker.run(
-            "service", "ps", "--no-trunc", "--format", "{{json .}}", name
-        ).splitlines()
-        tasks = [json.loads(row) for row in rows]
-        states = {task["Node"]: task["CurrentState"].split()[0].lower() for task in tasks}
-        if states and all(state in OVER for state in states.values()):
-            return {
-                task["Node"]: task["Error"].strip('"') or task["CurrentState"]
-                for task in tasks
-                if states[task["Node"]] != "complete"
-            }
+        told = docker.run("service", "ps", "--no-trunc", "--format", "{{json .}}", name)
+        rows = [json.loads(row) for row in told.splitlines()]
+        if rows and all(_state(row) in OVER for row in rows):
+            return rows
         if time.monotonic() > deadline:
-            slow = ", ".join(f"{node} is {state}" for node, state in states.items())
+            slow = ", ".join(f"{row['Node']} is {_state(row)}" for row in rows)
             raise ServiceError(
                 f"the job {name} is not over after {patience:.0f} s: {slow or 'it has no tasks'}",
-                remedy=f"`docker service ps --no-trunc {name}` tells more",
+                remedy="`sparky stack preflight` tells which nodes are down",
             )
         time.sleep(PAUSE)
+
+
+def _state(row: Mapping[str, str]) -> str:
+    return row["CurrentState"].split()[0].lower()

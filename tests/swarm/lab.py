@@ -130,6 +130,11 @@ class Node:
         """Put its cable back."""
         _ip("link", "set", _cable(self.name), "up")
 
+    def firewall(self, how: str, port: int) -> None:
+        """Let nobody reach a port (`--insert`), or let them again (`--delete`)."""
+        rule = ["--protocol", "tcp", "--dport", str(port), "--jump", "REJECT"]
+        _ip("netns", "exec", self.name, "iptables", "--wait", how, "INPUT", *rule)
+
     def inspect(self, *words: str) -> list[dict[str, Any]]:
         """What `docker inspect`, of whichever kind, says."""
         return list(json.loads(self.ask(*words)))

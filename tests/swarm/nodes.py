@@ -18,8 +18,9 @@ from tests.swarm.stack import NAME, Stack
 
 ROOT = Path(__file__).parents[2]
 GPUS = ("GPU-5b8f6f0c-8d0f-4c6e-9a43-2f6f3c1d7e02", "GPU-c1d2a9be-47a0-4f5c-b3b1-70d86a5e9f03")
-PORT = 8355
-ASK = """curl -sS --fail-with-body --max-time 60 http://gateway:8000/v1/chat/completions \
+PORT, SSH = 8355, 2233
+"""Of the engine, and of its ranks' sshd."""
+ASK = """curl -s --max-time 60 http://gateway:8000/v1/chat/completions \
 -H "Authorization: Bearer $(cat /run/secrets/gateway_key)" -H 'Content-Type: application/json' \
 -d '{"messages": [{"role": "user", "content": "What is the capital of France?"}], "max_tokens": 9}'"""
 
@@ -118,10 +119,18 @@ class Swarm:
         words = ("ps", "--quiet", "--latest", "--filter", label, "--filter", "status=running")
         return node.ask(*words)
 
-    def answer(self) -> str:
-        """What the engines say to a worker, through the gateway."""
-        done = json.loads(self.stack.run("worker-default", "sh", "-c", ASK))
-        return str(done["choices"][0]["message"]["content"])
+    def log(self, service: str, node: Node) -> str:
+        """What the newest container of a service on a node has said; it may have ended."""
+        label = f"label=com.docker.swarm.service.name={NAME}_{service}"
+        (container, *_) = node.ask("ps", "--all", "--quiet", "--filter", label).split() or [""]
+        said = node.run("logs", container, check=bool(container))
+        return said.stdout + said.stderr
+
+    def answers(self) -> bool:
+        """Whether a worker gets the engines' answer through the gateway."""
+        worker = self.stack.container("worker-default")
+        done = self.stack.node.run("exec", worker, "sh", "-c", ASK, check=False)
+        return "Paris." in done.stdout
 
     def served(self, node: Node) -> dict[str, Any]:
         """What the server on a node's own network tells of itself; nothing where there is none."""

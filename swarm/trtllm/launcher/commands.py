@@ -61,7 +61,7 @@ def rank(config: Config) -> int:
         except Stop:
             return 0
         try:
-            return _lead(config, found, chosen, sshd) if head else _follow(sshd)
+            return _lead(config, found, chosen, sshd) if head else _follow(config, sshd)
         except Stop:
             log("told to stop")
             return 0
@@ -87,18 +87,10 @@ def sweep() -> None:
 
     A server that died may leave processes that hold the GPU; the next one would not load.
     """
-    spared = {1, *_ancestors(os.getpid())}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or (pid := int(entry.name)) in spared:
-            continue
-        try:
-            name = (entry / "comm").read_text("utf-8", "replace").strip()
-            if name == "sshd" or pid == _leader():
-                continue
+    for pid, name in _others().items():
+        with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
             log(f"killed {name}, which was left over")
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue
 
 
 def healthy(config: Config) -> int:
@@ -149,8 +141,15 @@ def _lead(
     return 1
 
 
-def _follow(sshd: subprocess.Popen[bytes]) -> int:
-    code = sshd.wait()
+def _follow(config: Config, sshd: subprocess.Popen[bytes]) -> int:
+    try:
+        code = sshd.wait()
+    except Stop:
+        # All ranks are told at once; the server needs this one until it has ended its answers.
+        until = time.monotonic() + config.grace
+        while _others() and time.monotonic() < until:
+            time.sleep(0.2)
+        raise
     log(f"sshd ended with {code}")
     return 1
 
@@ -196,6 +195,19 @@ def _told_to_stop() -> Iterator[None]:
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, stop)
     yield
+
+
+def _others() -> dict[int, str]:
+    """The processes of a server: all but the first, sshd, the launcher and whoever asks; by name."""
+    spared = {1, _leader(), *_ancestors(os.getpid())}
+    found = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (pid := int(entry.name)) not in spared:
+            with suppress(OSError):
+                name = (entry / "comm").read_text("utf-8", "replace").strip()
+                if name != "sshd":
+                    found[pid] = name
+    return found
 
 
 def _leader() -> int:

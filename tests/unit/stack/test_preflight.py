@@ -83,6 +83,16 @@ def test_what_a_manager_knows_to_be_wrong_is_told(
     assert mend in found.remedy
 
 
+def test_an_old_engine_keeps_servers_on_each_of_several_nodes_from_starting() -> None:
+    """Seen with Docker 20.10: the network that reaches the node takes the task away, for ever."""
+    old, new = node(version="20.10.24+dfsg1"), node()
+    [found] = bad(judge_swarm([old, new], NEED, ["key"]))
+    assert (found.part, found.health) == ("spark1: Docker", Health.FAIL)
+    old["Spec"]["Labels"]["sparky.head"] = "true"
+    [found] = bad(judge_swarm([old, new], replace(NEED, engines=2, mpi=True), ["key"]))
+    assert found.health is Health.WARN
+
+
 def test_missing_secrets_are_named_with_the_command_that_makes_them() -> None:
     [none] = bad(judge_swarm([node()], NEED, []))
     assert "key" in none.what
