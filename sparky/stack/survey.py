@@ -48,7 +48,15 @@ def nodes(
         "--hostname", "{{.Node.Hostname}}",
         "--mount", "type=bind,source=/,target=/host,readonly",
     ]  # fmt: skip
-    tasks = run(docker, name=name, image=image, options=options, command=command, patience=patience)
+    tasks = run(
+        docker,
+        name=name,
+        image=image,
+        options=options,
+        command=command,
+        patience=patience,
+        listen=True,
+    )
     well = [task for task in tasks if not task.error]
     told = [json.loads(line) for task in well for line in task.lines if line.startswith("{")]
     return told, errors(tasks)
@@ -75,8 +83,12 @@ def run(
     options: Sequence[str],
     command: Sequence[str],
     patience: float,
+    listen: bool = False,
 ) -> list[Task]:
     """Run a job on each node with the engine's label, until it is over everywhere.
+
+    Args:
+        listen: whether it matters what tasks say that do not fail.
 
     Raises:
         ServiceError: it is not over within `patience` seconds.
@@ -87,14 +99,16 @@ def run(
         "--constraint", f"node.labels.{LABEL}==true", *options, image, *command,
     )  # fmt: skip
     try:
-        return [_ended(docker, row) for row in _wait(docker, name, patience)]
+        return [_ended(docker, row, listen) for row in _wait(docker, name, patience)]
     finally:
         docker.run("service", "rm", name)
 
 
-def _ended(docker: Docker, row: Mapping[str, str]) -> Task:
+def _ended(docker: Docker, row: Mapping[str, str], listen: bool) -> Task:
     well = _state(row) == "complete"
     error = "" if well else row["Error"].strip('"') or row["CurrentState"]
+    if well and not listen:
+        return Task(row["Node"], error)
     try:
         # Each task by itself: one node that cannot be asked would hide what all others said.
         lines = docker.logs(row["ID"]).splitlines()
