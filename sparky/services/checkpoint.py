@@ -72,27 +72,34 @@ def on_hub(repository: str, *, base: str = HUB, token: str = "") -> list[Piece]:
 
 
 def fetch(pieces: Sequence[Piece], into: Path, report: Report, *, token: str = "") -> None:
-    """Have all pieces in the folder, checked; what is there already is not fetched again.
+    """Have all pieces in the folder, checked; what is there and right is not fetched again.
 
     Raises:
         Transient: a piece does not come now; what came is kept, and the next call goes on.
         ServiceError: a piece is not what the hub says, or the disk is full.
     """
     with _alone(into), _client(token) as client:
-        missing = [piece for piece in pieces if not (into / piece.path).exists()]
+        # What lies here may have gone bad, or be another revision's.
+        kept = {piece: _right(into / piece.path, piece, report) for piece in pieces}
+        sums = {piece.path: found for piece, found in kept.items() if found}
+        missing = [piece for piece in pieces if piece.path not in sums]
         begun = sum(length(_part(into, piece)) for piece in missing)
-        check_space(into, sum(piece.size for piece in missing) - begun)
-        total, done, sums = sum(piece.size for piece in pieces), 0, {}
-        for piece in pieces:
+        total = sum(piece.size for piece in pieces)
+        done = total - sum(piece.size for piece in missing)
+        check_space(into, total - done - begun)
+        for piece in missing:
             part = _part(into, piece)
-            if piece in missing:
-                told = _shifted(report, piece.path, done, total)
-                with _room(into):
-                    complete(client, piece.url, part, piece.size, told)
-            file = part if piece in missing else into / piece.path
-            sums[piece.path] = _check(file, piece, report)
-            if file is part:
-                part.rename(into / piece.path)
+            told = _shifted(report, piece.path, done, total)
+            with _room(into):
+                complete(client, piece.url, part, piece.size, told)
+            if not (found := _right(part, piece, report)):
+                part.unlink()
+                raise ServiceError(
+                    f"{piece.path} is not what the model hub says it is, and was removed",
+                    remedy="Fetch again",
+                )
+            sums[piece.path] = found
+            part.rename(into / piece.path)
             done += piece.size
         _write(into / SUMS, sums)
 
@@ -112,7 +119,6 @@ def carry(source: Path, into: Path, report: Report) -> None:
     if absent := [name for name in wanted if not (source / name).is_file()]:
         raise ServiceError(f"{source} lacks {absent[0]}", remedy="Copy the whole folder")
     with _alone(into):
-        # What lies here may have gone bad, or be another version's.
         missing = [
             name
             for name, expected in wanted.items()
@@ -155,17 +161,13 @@ def _ask(client: httpx.Client, url: str, repository: str) -> httpx.Response:
     return said
 
 
-def _check(file: Path, piece: Piece, report: Report) -> str:
-    """The file's sha256, after it was found to be the one that was promised."""
+def _right(file: Path, piece: Piece, report: Report) -> str:
+    """The file's sha256 if it is the one that was promised; else, or if there is none, nothing."""
+    if not file.exists():
+        return ""
     found = sha256(file, report)
     right = found == piece.sha256 if piece.sha256 else _git_id(file) == piece.git
-    if not right:
-        file.unlink()
-        raise ServiceError(
-            f"{piece.path} is not what the model hub says it is, and was removed",
-            remedy="Fetch again",
-        )
-    return found
+    return found if right else ""
 
 
 def _git_id(file: Path) -> str:

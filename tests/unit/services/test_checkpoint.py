@@ -156,6 +156,16 @@ def test_a_second_fetch_asks_for_no_file_again(hub: Hub, tmp_path: Path) -> None
     assert verified(tmp_path)
 
 
+def test_a_file_that_went_bad_is_fetched_anew_and_no_other(hub: Hub, tmp_path: Path) -> None:
+    pieces = on_hub("someone/tiny", base=hub.base)
+    fetch(pieces, tmp_path, quiet)
+    (tmp_path / "config.json").write_bytes(b"{}")
+    hub.asked.clear()
+    fetch(pieces, tmp_path, quiet)
+    assert [path.rpartition("/")[2] for path, _ in hub.asked] == ["config.json"]
+    assert verified(tmp_path)
+
+
 def test_a_fetch_that_was_cut_goes_on_where_it_was(hub: Hub, tmp_path: Path) -> None:
     pieces = on_hub("someone/tiny", base=hub.base)
     hub.cut_at = 1_200_000
