@@ -120,10 +120,14 @@ class Swarm:
         return node.ask(*words)
 
     def log(self, service: str, node: Node) -> str:
-        """What the newest container of a service on a node has said; it may have ended."""
-        label = f"label=com.docker.swarm.service.name={NAME}_{service}"
-        (container, *_) = node.ask("ps", "--all", "--quiet", "--filter", label).split() or [""]
+        """What a service's running container on a node has said; nothing where there is none."""
+        container = self.container(service, node)
         said = node.run("logs", container, check=bool(container))
+        return said.stdout + said.stderr
+
+    def follow(self, service: str, node: Node) -> str:
+        """What the container says until it ends."""
+        said = node.run("logs", "--follow", self.container(service, node), check=False)
         return said.stdout + said.stderr
 
     def answers(self) -> bool:
