@@ -27,6 +27,7 @@ VARIABLES = SMALL | {
     "SPARKY_POSTGRES_STANDBYS": "0",
     "SPARKY_FLOWER_REPLICAS": "0",
     "SPARKY_BACKUP_REPLICAS": "0",
+    "SPARKY_GRAFANAS": "0",
     "SPARKY_FETCH_REPLICAS": "2",
     "SPARKY_SUMMARIZE_REPLICAS": "2",
     "SPARKY_DEFAULT_REPLICAS": "2",
@@ -35,7 +36,7 @@ VARIABLES = SMALL | {
     "SPARKY_LEASE_SECONDS": "15",
 }
 """A worker of each kind on both nodes that carry them, and nothing that no test asks for."""
-ANCHOR = "tests/swarm/anchor.yml"
+OTHERWISE = "tests/swarm/nodes.yml"
 SECONDS = 2
 """That an answer takes."""
 
@@ -156,11 +157,11 @@ def replicas(swarm: Swarm, shared: Path) -> Swarm:
     variables = swarm.rendered("render", "--model", MODEL, "--nodes", "2")
     assert variables["SPARKY_TRTLLM_REPLICAS"] == "2"
     # An old Docker takes GPUs away while networks come: engines come after them.
-    swarm.stack.deploy(ANCHOR, **slowed(variables) | {
+    swarm.stack.deploy(OTHERWISE, **slowed(variables) | {
         "SPARKY_TRTLLM_REPLICAS": "0", "SPARKY_REPOSITORIES": str(shared / "repositories"),
     })  # fmt: skip
     swarm.stack.healthy()
-    swarm.stack.deploy(ANCHOR, SPARKY_TRTLLM_REPLICAS="2")
+    swarm.stack.deploy(OTHERWISE, SPARKY_TRTLLM_REPLICAS="2")
     swarm.stack.healthy()
     return swarm
 
@@ -213,7 +214,7 @@ def mpi(replicas: Swarm) -> Swarm:
     variables |= replicas.rendered("hostfile")
     other = replicas.node("node3")
     other.firewall("--insert", SSH)
-    replicas.stack.deploy(ANCHOR, **slowed(variables))
+    replicas.stack.deploy(OTHERWISE, **slowed(variables))
     head, waits = replicas.node("node2"), f"waiting for {other.address}"
     eventually(lambda: waits in replicas.log("trtllm-mpi", head), 90)
     assert replicas.served(head) == {}
