@@ -38,9 +38,7 @@ run:
 
 # Tests of the stack have Docker Engines of their own, one set at a time: they run after the others, alone.
 STACK_TESTS := tests/swarm
-# Those that start a whole Swarm: `make lab`.
-ENGINE_TESTS := tests/swarm/test_farm.py tests/swarm/test_monitoring.py tests/swarm/test_compose.py
-# Those that start three, and want the machine without the first.
+# Those that start three, and want the machine without the one of the others.
 NODES_TESTS := tests/swarm/test_nodes.py
 TOGETHER := --numprocesses logical --maxprocesses 4 --dist loadfile
 
@@ -48,14 +46,15 @@ test: $(if $(ARGS),$(if $(findstring $(STACK_TESTS),$(ARGS)),setup-lab,setup-dev
 test: ## Run the tests: make test ARGS="tests/unit -k chunks"
 ifeq ($(strip $(ARGS)),)
 	$(BIN)/pytest $(TOGETHER) --ignore $(STACK_TESTS)
-	$(BIN)/pytest $(STACK_TESTS) $(addprefix --ignore ,$(ENGINE_TESTS) $(NODES_TESTS))
+	$(BIN)/pytest $(STACK_TESTS) --ignore $(NODES_TESTS)
+	$(BIN)/pytest $(NODES_TESTS)
 else
 	$(BIN)/pytest $(if $(findstring $(STACK_TESTS),$(ARGS)),,$(TOGETHER)) $(ARGS)
 endif
 
-lab: setup-lab ## Run the tests that start a Docker Engine and deploy the stack on it; as root
-	$(BIN)/pytest $(ENGINE_TESTS)
-	$(BIN)/pytest $(NODES_TESTS)
+lab: setup-lab ## Run the tests that start Docker Engines and deploy the stack on them; as root
+	$(BIN)/pytest $(STACK_TESTS) --ignore $(NODES_TESTS) --durations 20 $(ARGS)
+	$(BIN)/pytest $(NODES_TESTS) --durations 20 $(ARGS)
 
 smoke: setup-smoke ## Test Sparky's image as a worker under pytest-celery, on a Docker Engine; as root
 	$(BIN)/python -m tests.smoke $(ARGS)

@@ -39,6 +39,8 @@ shared_buffers = '$SPARKY_POSTGRES_BUFFERS'
 dynamic_shared_memory_type = mmap
 wal_level = replica
 wal_log_hints = on
+synchronous_commit = remote_write
+wal_sender_timeout = 15s
 max_slot_wal_keep_size = '$SPARKY_POSTGRES_WAL_KEPT'
 hot_standby = on
 log_destination = stderr
@@ -47,9 +49,9 @@ CONF
     grep -qsx "include = 'sparky.conf'" "$PGDATA/postgresql.conf" || echo "include = 'sparky.conf'" >>"$PGDATA/postgresql.conf"
 }
 
-# Runs SQL with no server running; makes passwords fit the secrets, which may have changed. Sparky counts
-# the standbys, which only who may read all statistics sees.
-single() { postgres --single -j -D "$PGDATA" "$1" >/dev/null; }
+# Runs SQL with no server running, thus without a standby; makes passwords fit the secrets, which may have
+# changed. Sparky counts the standbys, which only who may read all statistics sees.
+single() { postgres --single -j -c synchronous_commit=local -D "$PGDATA" "$1" >/dev/null; }
 passwords() {
     single postgres <<SQL
 ALTER ROLE sparky LOGIN PASSWORD $(literal postgres_password);
@@ -99,6 +101,21 @@ follow() {
     mv "$home/copying" "$PGDATA"
 }
 
+# Has commits wait for whoever follows, and for nobody when nobody does.
+attend() {
+    while sleep 3; do
+        psql -XAtq -h /tmp -U postgres postgres >/dev/null 2>&1 <<'SQL' || true
+SELECT format('ALTER SYSTEM SET synchronous_standby_names = %L', wanted)
+FROM (SELECT CASE count(*) WHEN 0 THEN '' ELSE 'walreceiver' END AS wanted
+      FROM pg_stat_replication WHERE application_name = 'walreceiver' AND state = 'streaming') AS now
+WHERE NOT pg_is_in_recovery() AND wanted <> current_setting('synchronous_standby_names')
+\gexec
+SELECT pg_reload_conf() FROM pg_file_settings
+WHERE name = 'synchronous_standby_names' AND setting <> current_setting(name)
+SQL
+    done
+}
+
 if [ -e "$PGDATA/standby.signal" ]; then
     say "following $SPARKY_POSTGRES_PEER"
 elif [ -e "$PGDATA/PG_VERSION" ] && peer_is_primary; then
@@ -117,4 +134,6 @@ else
     follow
 fi
 settings
+# The child of whoever reaps orphans here, and not of Postgres, which takes its children for its own.
+(attend &)
 exec postgres

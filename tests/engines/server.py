@@ -69,6 +69,8 @@ class StandIn:
     """Tokens of prompt and answer together."""
     address = "127.0.0.1"
     """Where it listens."""
+    wanted_port = 0
+    """A free one is taken where it is 0."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -80,7 +82,7 @@ class StandIn:
         class Handler(_Handler):
             owner = stand_in
 
-        self._server = ThreadingHTTPServer((self.address, 0), Handler)
+        self._server = ThreadingHTTPServer((self.address, self.wanted_port), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}

@@ -9,7 +9,7 @@ import hashlib
 import shutil
 import subprocess
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from sparky.services import weights
@@ -29,25 +29,27 @@ PACKAGES = (
     # What its stand-in over several nodes speaks.
     "python3-mpi4py"
 ).split()
+UNWANTED = [f"/usr/share/{name}/*" for name in ("doc", "javascript", "locale", "man")]
 
 BASE = "lab-base"
 SPARKY = "sparky:lab"
 STORES = "lab-stores"
 ENGINE = "lab-engine"
 GRAFANA = "lab-grafana"
+OLLAMA = "lab-ollama"
 TRTLLM = "sparky-trtllm:lab"
 STANDIN = "sparky-trtllm:standin"
 
 
 def base(node: Node) -> None:
     """Debian 12 with what the images stand on."""
-    archive = CACHE / f"bookworm-{hashlib.sha256(' '.join(PACKAGES).encode()).hexdigest()[:12]}.tar"
+    made = hashlib.sha256(f"{PACKAGES}{UNWANTED}".encode()).hexdigest()[:12]
+    archive = CACHE / f"bookworm-{made}.tar"
     if not archive.exists():
         _bootstrap(archive)
     # Imported twice it would be another image, and everything on it be built anew.
-    there = node.run(
-        "image", "inspect", "--format", "{{.Config.Labels.archive}}", BASE, check=False
-    )
+    form = ("--format", "{{.Config.Labels.archive}}")
+    there = node.run("image", "inspect", *form, BASE, check=False)
     if there.stdout.strip() != archive.stem:
         node.run("import", "--change", f"LABEL archive={archive.stem}", str(archive), BASE)
 
@@ -56,31 +58,51 @@ def _bootstrap(archive: Path) -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
     for old in CACHE.glob("bookworm-*"):
         shutil.rmtree(old) if old.is_dir() else old.unlink()
-    folder = archive.with_suffix("")
+    unfinished = archive.with_suffix(".part.tar")
     _do(
-        "debootstrap",
-        "--variant=minbase",
-        f"--include={','.join(PACKAGES)}",
-        "bookworm",
-        str(folder),
-    )
-    unfinished = archive.with_suffix(".part")
-    unwanted = ["var/cache/apt/archives/*.deb", "var/lib/apt/lists/*", "dev/*"]
-    # The pages of Prometheus alone, which nobody looks at, would be a third of it.
-    unwanted += ["usr/share/doc", "usr/share/javascript", "usr/share/locale", "usr/share/man"]
-    _do(
-        "tar", "--create", f"--file={unfinished}", f"--directory={folder}",
-        *(f"--exclude=./{one}" for one in unwanted), ".",
+        "mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}",
+        *(f"--dpkgopt=path-exclude={one}" for one in UNWANTED), "bookworm", str(unfinished),
     )  # fmt: skip
     unfinished.rename(archive)
-    shutil.rmtree(folder)
 
 
 def images(node: Node) -> None:
-    """Everything that stack.yml names, built on this engine."""
-    farm(node)
-    _build(node, TRTLLM, ROOT, ROOT / "swarm/trtllm/Dockerfile", BASE=BASE)
-    _build(node, GRAFANA, ROOT / "swarm", ROOT / "tests/swarm/images/grafana.Dockerfile", BASE=BASE)
+    """Everything that stack.yml and the compose files name, built on this engine."""
+    files = ROOT / "tests/swarm/images"
+    with ThreadPoolExecutor() as pool:
+        engine = pool.submit(_engine)
+        farm(node)
+        _all(
+            pool.submit(_build, node, TRTLLM, ROOT, ROOT / "swarm/trtllm/Dockerfile", BASE=BASE),
+            pool.submit(
+                _build, node, GRAFANA, ROOT / "swarm", files / "grafana.Dockerfile", BASE=BASE
+            ),
+            pool.submit(
+                _build, node, ENGINE, engine.result(), files / "engine.Dockerfile", SPARKY=SPARKY
+            ),
+            pool.submit(
+                _build, node, OLLAMA, ROOT / "tests", files / "ollama.Dockerfile", BASE=BASE
+            ),
+        )
+
+
+def farm(node: Node) -> None:
+    """Sparky and its stores alone."""
+    with ThreadPoolExecutor() as pool:
+        _all(pool.submit(wheelhouse), pool.submit(base, node))
+    _build(node, SPARKY, ROOT, ROOT / "swarm/Dockerfile", BASE=BASE)
+    _build(
+        node, STORES, ROOT / "swarm", ROOT / "tests/swarm/images/stores.Dockerfile", SPARKY=SPARKY
+    )
+
+
+def _all(*parts: Future[None]) -> None:
+    for part in parts:
+        part.result()
+
+
+def _engine() -> Path:
+    """A folder with what the image of the engine is built from."""
     context = CACHE / "engine"
     context.mkdir(parents=True, exist_ok=True)
     gguf = weights.ensure(
@@ -93,17 +115,7 @@ def images(node: Node) -> None:
     (context / "weights.gguf").unlink(missing_ok=True)
     (context / "weights.gguf").hardlink_to(gguf)
     shutil.copy(ROOT / "tests/swarm/images/engine.py", context)
-    _build(node, ENGINE, context, ROOT / "tests/swarm/images/engine.Dockerfile", SPARKY=SPARKY)
-
-
-def farm(node: Node) -> None:
-    """Sparky and its stores alone."""
-    wheelhouse()
-    base(node)
-    _build(node, SPARKY, ROOT, ROOT / "swarm/Dockerfile", BASE=BASE)
-    _build(
-        node, STORES, ROOT / "swarm", ROOT / "tests/swarm/images/stores.Dockerfile", SPARKY=SPARKY
-    )
+    return context
 
 
 def standin(node: Node) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from tests.swarm import build
 from tests.swarm.lab import Lab, Node, opened
-from tests.swarm.stack import Stack
+from tests.swarm.runs import Begin, Run
+from tests.swarm.stack import Stack, commits
 
 USER = 10001
 """Who Sparky is in its image."""
@@ -60,6 +61,22 @@ def stack(node: Node, shared: Path) -> Stack:
     )
     stack.healthy()
     return stack
+
+
+@pytest.fixture(scope="session")
+def begin(stack: Stack) -> Begin:
+    """Start a run over these commits, of both repositories or of one."""
+    # The farm's workers all see the folder's names; the one that fetches sees what is in it.
+    for name in ("one", "two"):
+        stack.run("worker-fetch", "sparky", "repos", "add", f"/srv/repositories/{name}.git")
+
+    def start(first: int, count: int, only: str = "") -> Run:
+        words = ["--repo", f"/srv/repositories/{only}.git"] if only else []
+        since, until = commits(first, count)
+        said = stack.sparky("runs", "start", "--since", since, "--until", until, *words)
+        return Run(stack, said.split()[0])
+
+    return start
 
 
 def _replay(repository: Path, count: int) -> None:

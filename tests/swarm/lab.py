@@ -248,13 +248,21 @@ def _do(*words: str, check: bool) -> None:
 
 
 def eventually(
-    condition: Callable[[], object], seconds: float, problem: Callable[[], str] = lambda: ""
+    condition: Callable[[], object],
+    seconds: float,
+    problem: Callable[[], str] = lambda: "",
+    *,
+    pause: float = 0.2,
 ) -> None:
-    """Wait until something holds; fail with what is wrong when it does not in time."""
+    """Wait until something holds; fail with what is wrong when it does not in time.
+
+    Args:
+        pause: seconds between two looks; more for those that cost the machine something.
+    """
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, problem() or "it did not happen in time"
-        time.sleep(0.2)
+        time.sleep(pause)
 
 
 def environment(**more: str) -> Mapping[str, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,14 +42,18 @@ SMALL = {
     # A machine of two processors.
     "SPARKY_ENGINE_MEMLOCK": "8388608",
     "SPARKY_FETCH_PROCESSES": "2",
-    "SPARKY_SUMMARIZE_THREADS": "4",
+    # One question at a time, so that a second worker finds one too.
+    "SPARKY_SUMMARIZE_THREADS": "1",
     "SPARKY_DEFAULT_THREADS": "4",
     "SPARKY_POSTGRES_BUFFERS": "64MB",
     "SPARKY_POSTGRES_MEMORY_RESERVED": "128M",
-    "SPARKY_LEASE_SECONDS": "30",
+    "SPARKY_LEASE_SECONDS": "20",
+    # An answer takes longer, so what a stopped worker has begun is handed back.
+    "SPARKY_GRACE_SECONDS": "5",
     # A worker's first question to an engine may take 30 s, which a busy machine can miss.
     "SPARKY_ATTEMPTS": "10",
     "SPARKY_HEALTH_INTERVAL": "4s",
+    "SPARKY_UPDATE_MONITOR": "5s",
 } | {
     f"SPARKY_{name}_CPUS{suffix}": value
     for name in ("FETCH", "SUMMARIZE", "DEFAULT", "POSTGRES")
@@ -63,6 +68,8 @@ class Stack:
 
     node: Node
     variables: dict[str, str] = field(default_factory=lambda: dict(SMALL))
+    primary: str = "postgres"
+    """The service whose Postgres is written to."""
 
     def prepare(self) -> None:
         """Make a Swarm of the node, with every label, and the secrets."""
@@ -100,15 +107,24 @@ class Stack:
         assert "Ignoring" not in done.stderr, done.stderr
 
     def remove(self) -> None:
-        """`docker stack rm`, waiting until its networks are gone."""
+        """`docker stack rm`, waiting until its networks and containers are gone."""
         self.node.run("stack", "rm", NAME)
         eventually(
-            lambda: not self.node.ask("network", "ls", "--quiet", "--filter", f"name={NAME}_"), 120
+            lambda: not self.node.ask("network", "ls", "--quiet", "--filter", f"name={NAME}_"),
+            120,
+            pause=0.5,
         )
-        eventually(lambda: not self.node.ask("ps", "--quiet"), 120)
+        containers = (
+            "ps",
+            "--all",
+            "--quiet",
+            "--filter",
+            f"label=com.docker.stack.namespace={NAME}",
+        )
+        eventually(lambda: not self.node.ask(*containers), 120, pause=0.5)
 
     def missing(self) -> list[str]:
-        """Services that do not run as they should, with what is wrong with their tasks."""
+        """Names of services that do not run as they should."""
         form = "{{.Name}} {{.Replicas}}"
         bad = []
         for line in self.node.ask("service", "ls", "--format", form).splitlines():
@@ -118,7 +134,7 @@ class Stack:
                 r"(\d+)/(\d+)", replicas
             )
             if not found or found[1] != found[2]:
-                bad.append(f"{line}\n{self.tasks(name.removeprefix(f'{NAME}_'))}")
+                bad.append(name.removeprefix(f"{NAME}_"))
         return bad
 
     def tasks(self, service: str) -> str:
@@ -128,7 +144,29 @@ class Stack:
 
     def healthy(self, seconds: float = 300) -> None:
         """Wait until every service runs all its tasks, which is when they are healthy."""
-        eventually(lambda: not self.missing(), seconds, lambda: "\n".join(self.missing()))
+        eventually(
+            lambda: not self.missing(), seconds,
+            lambda: "\n".join(map(self.tasks, self.missing())), pause=0.5,
+        )  # fmt: skip
+
+    def settled(self, seconds: float = 300) -> None:
+        """Wait until what a deploy has changed is carried out everywhere, and all is healthy."""
+
+        def open_updates() -> list[str]:
+            services = self.node.inspect(
+                "service", "inspect", *self.node.ask("service", "ls", "--quiet").split()
+            )
+            states = {one["Spec"]["Name"]: one.get("UpdateStatus", {}) for one in services}
+            wrong = {
+                name: state
+                for name, state in states.items()
+                if state.get("State", "completed") not in ("completed", "updating")
+            }
+            assert not wrong, wrong
+            return [name for name, state in states.items() if state.get("State") == "updating"]
+
+        eventually(lambda: not open_updates(), seconds, lambda: str(open_updates()), pause=0.5)
+        self.healthy(seconds)
 
     def container(self, service: str) -> str:
         """The id of a running container of a service."""
@@ -141,6 +179,12 @@ class Stack:
         """What a command says in a container of a service."""
         return self.node.ask("exec", self.container(service), *words)
 
+    def fails(self, service: str, *words: str) -> str:
+        """What a command that fails says in a container of a service."""
+        done = self.node.run("exec", self.container(service), *words, check=False)
+        assert done.returncode != 0, done.stdout
+        return done.stdout + done.stderr
+
     def sparky(self, *words: str) -> str:
         """What the command `sparky` says in the stack."""
         return self.run("worker-default", "sparky", *words)
@@ -148,14 +192,45 @@ class Stack:
     def rows(self, query: str) -> list[dict[str, Any]]:
         """Rows of the database."""
         wrapped = f"SELECT coalesce(json_agg(q), '[]') FROM ({query}) q"
-        said = self.run(
-            "postgres", "psql", "-h", "/tmp", "-U", "postgres", "sparky", "-XAtc", wrapped
-        )
-        return list(json.loads(said))
+        return list(json.loads(self.psql(wrapped)))
+
+    def psql(self, statement: str, *, on: str = "", database: str = "sparky") -> str:
+        """What the server says that is the primary; or the one of that service."""
+        words = ["psql", "-h", "/tmp", "-U", "postgres", database, "-XAtc", statement]
+        return self.run(on or self.primary, *words)
+
+    def digests(self, database: str = "sparky") -> str:
+        """A hash of all digests in a database."""
+        every = "SELECT md5(string_agg(d::text, '|' ORDER BY d::text)) FROM digests d"
+        return self.psql(every, database=database)
+
+    def secret(self, service: str, name: str) -> str:
+        """What a service's container reads in its file."""
+        return self.run(service, "cat", f"/run/secrets/{name}")
 
     def update(self, service: str, *words: str) -> None:
         """`docker service update` of a service, until it has come through."""
         self.node.run("service", "update", "--quiet", *words, f"{NAME}_{service}")
+
+    def scale(self, service: str, replicas: int) -> None:
+        """`docker service scale` of a service, until it has come through."""
+        self.node.run("service", "scale", f"{NAME}_{service}={replicas}")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The engine answers nobody as long as the block runs: what it is asked stays under way."""
+        engine = self.container("trtllm")
+        self.node.run("pause", engine)
+        try:
+            yield
+        finally:
+            # Swarm may have replaced it.
+            self.node.run("unpause", engine, check=False)
+
+    def kept_secrets(self, version: str) -> list[str]:
+        """Names of the secrets of a version that are there."""
+        names = self.node.ask("secret", "ls", "--format", "{{.Name}}").split()
+        return [name for name in names if name.endswith(f"-{version}")]
 
     def logs(self, services: Sequence[str]) -> str:
         """All that services have said so far."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from hashlib import sha256
 
 import httpx
@@ -13,57 +11,11 @@ import pytest
 from tests.swarm.bucket import bucket
 from tests.swarm.build import MODEL
 from tests.swarm.lab import NETWORK, eventually
-from tests.swarm.stack import NAME, Stack, commits
+from tests.swarm.runs import Begin
+from tests.swarm.stack import NAME, Stack
 
 # The first test builds Debian, the images and the stack.
 pytestmark = pytest.mark.timeout(1500)
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run of the farm."""
-
-    stack: Stack
-    id: str
-
-    def state(self) -> str:
-        (row,) = self.stack.rows(f"SELECT state FROM runs WHERE id = '{self.id}'")
-        return str(row["state"])
-
-    def steps(self, *stages: str) -> list[dict[str, object]]:
-        """Its steps of these stages."""
-        return self.stack.rows(
-            "SELECT s.* FROM steps s JOIN jobs j ON j.id = s.job_id"
-            f" WHERE j.run_id = '{self.id}' AND s.stage IN ({','.join(map(repr, stages))})"
-        )
-
-    def ends(self, seconds: float = 1200) -> str:
-        """Wait for it to end; its state then."""
-        open_states = ("waiting", "running")
-        eventually(
-            lambda: self.state() not in open_states, seconds,
-            lambda: self.stack.sparky("runs", "show", self.id),
-        )  # fmt: skip
-        return self.state()
-
-    def busy(self, stage: str) -> bool:
-        """Whether a step of the stage is being worked on."""
-        return any(step["state"] == "running" for step in self.steps(stage))
-
-
-@pytest.fixture(scope="module")
-def begin(stack: Stack) -> Callable[[int, int], Run]:
-    """Start a run over both repositories and these commits of theirs."""
-    # The farm's workers all see the folder's names; the one that fetches sees what is in it.
-    for name in ("one", "two"):
-        stack.run("worker-fetch", "sparky", "repos", "add", f"/srv/repositories/{name}.git")
-
-    def start(first: int, count: int) -> Run:
-        since, until = commits(first, count)
-        said = stack.sparky("runs", "start", "--since", since, "--until", until)
-        return Run(stack, said.split()[0])
-
-    return start
 
 
 def test_every_service_comes_up_healthy(stack: Stack) -> None:
@@ -77,15 +29,12 @@ def test_the_standby_follows_the_primary(stack: Stack) -> None:
     """What is written to the one streams to the other."""
     (row,) = stack.rows("SELECT state FROM pg_stat_replication")
     assert row["state"] == "streaming"
-    asked = ["psql", "-h", "/tmp", "-U", "postgres", "-XAtc", "SELECT pg_is_in_recovery()"]
-    assert stack.run("postgres-standby", *asked) == "t"
+    assert stack.psql("SELECT pg_is_in_recovery()", on="postgres-standby") == "t"
 
 
-def test_a_run_through_the_gateway_ends_in_the_database(
-    stack: Stack, begin: Callable[[int, int], Run]
-) -> None:
+def test_a_run_through_the_gateway_ends_in_the_database(stack: Stack, begin: Begin) -> None:
     """Two repositories are read, a real model writes, and the digests are rows and files."""
-    run = begin(0, 4)
+    run = begin(0, 2)
     assert run.ends() == "done"
     digests = stack.rows("SELECT payload FROM digests")
     assert len(digests) == 2
@@ -102,7 +51,7 @@ def test_flower_shows_the_work_to_who_has_the_password(stack: Stack) -> None:
     """Without it there is a 401; with it each task carries its repository's name."""
     url = f"http://{stack.node.address}:5555/api/tasks"
     assert httpx.get(url, trust_env=False).status_code == 401
-    password = stack.run("flower", "cat", "/run/secrets/flower_password")
+    password = stack.secret("flower", "flower_password")
     assert httpx.get(url, auth=("sparky", "no"), trust_env=False).status_code == 401
     tasks = httpx.get(url, auth=("sparky", password), trust_env=False).json().values()
     fetched = [task["args"] for task in tasks if task["name"] == "sparky.fetch"]
@@ -110,7 +59,7 @@ def test_flower_shows_the_work_to_who_has_the_password(stack: Stack) -> None:
 
 
 def test_a_backup_restored_into_an_empty_database_holds_the_same_digests(
-    stack: Stack, begin: Callable[[int, int], Run]
+    stack: Stack, begin: Begin
 ) -> None:
     """What the service wrote when it started has what there was; a new one has everything, here and
     in a bucket that takes only what is rightly signed."""
@@ -120,21 +69,17 @@ def test_a_backup_restored_into_an_empty_database_holds_the_same_digests(
         (name, content), *_ = objects.items()
     file = f"/srv/backups/{name.rpartition('/')[2]}"
     assert stack.run("backup", "sha256sum", file).split()[0] == sha256(content).hexdigest()
-    psql = ["psql", "-h", "/tmp", "-U", "postgres", "-XAtc"]
-    stack.run("postgres", *psql, "CREATE DATABASE copy OWNER sparky")
-    stack.run("postgres", *psql, "CREATE EXTENSION vector", "copy")
+    stack.psql("CREATE DATABASE copy OWNER sparky")
+    stack.psql("CREATE EXTENSION vector", database="copy")
     script = (
         "export SPARKY_DATABASE_URL=$(sed 's#/sparky?#/copy?#' /run/secrets/database_url);"
         f" unset SPARKY_DATABASE_URL_FILE; exec sparky db restore {file}"
     )
     stack.run("backup", "sh", "-c", script)
-    digests = "SELECT md5(string_agg(d::text, '|' ORDER BY d::text)) FROM digests d"
-    assert stack.run("postgres", *psql, digests, "copy") == stack.run(
-        "postgres", *psql, digests, "sparky"
-    )
+    assert stack.digests("copy") == stack.digests() != ""
 
 
-def test_no_secret_is_seen_outside_its_file(stack: Stack, begin: Callable[[int, int], Run]) -> None:
+def test_no_secret_is_seen_outside_its_file(stack: Stack, begin: Begin) -> None:
     """Neither in an environment, nor in a label or an argument, nor in a log."""
     holders = {
         "postgres_password": "postgres",
@@ -149,9 +94,7 @@ def test_no_secret_is_seen_outside_its_file(stack: Stack, begin: Callable[[int, 
         "monitor_password": "exporter-redis",
         "grafana_password": "grafana",
     }
-    secrets = {
-        name: stack.run(where, "cat", f"/run/secrets/{name}") for name, where in holders.items()
-    }
+    secrets = {name: stack.secret(where, name) for name, where in holders.items()}
     for pair in ("gateway_stats", "backup_s3"):
         secrets[pair] = secrets[pair].partition(":")[2]
     assert all(len(secret) >= 20 for secret in secrets.values())
@@ -184,23 +127,20 @@ def test_the_root_of_a_container_cannot_be_written(stack: Stack) -> None:
         assert "Read-only file system" in done.stderr
 
 
-def test_a_killed_worker_s_step_is_done_by_the_next_one(
-    stack: Stack, begin: Callable[[int, int], Run]
-) -> None:
+def test_a_killed_worker_s_step_is_done_by_the_next_one(stack: Stack, begin: Begin) -> None:
     """Kill -9 in the middle of an answer: the lease ends, the step is tried again, the run is done."""
-    run = begin(6, 4)
-    eventually(lambda: run.busy("summarize"), 120, lambda: stack.sparky("runs", "show", run.id))
-    stack.node.run("kill", "--signal", "KILL", stack.container("worker-summarize"))
+    run = begin(2, 2, "one")
+    run.until(run.busy)
+    with stack.held():
+        stack.node.run("kill", "--signal", "KILL", stack.container("worker-summarize"))
     assert run.ends() == "done"
     assert max(int(str(step["attempt"])) for step in run.steps("summarize")) >= 2
 
 
-def test_an_update_in_the_middle_of_a_run_loses_nothing(
-    stack: Stack, begin: Callable[[int, int], Run]
-) -> None:
+def test_an_update_in_the_middle_of_a_run_loses_nothing(stack: Stack, begin: Begin) -> None:
     """Every worker is replaced while there is work: each step is done in the end, and none failed."""
-    run = begin(12, 4)
-    eventually(lambda: run.busy("summarize"), 120, lambda: stack.sparky("runs", "show", run.id))
+    run = begin(4, 3, "one")
+    run.until(run.busy)
     for service in ("worker-summarize", "worker-fetch", "worker-default"):
         stack.update(service, "--force")
     assert run.ends() == "done"
