@@ -20,7 +20,6 @@ Prints a table, and with `--json FILE` all figures with a look at each second.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import math
 import os
@@ -33,7 +32,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from rich.console import Console
@@ -41,6 +39,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from bench import closedloop
 from bench.meter import Meter, metered
 from bench.nightload import Night, served
 from sparky import settings as configuration
@@ -318,25 +317,10 @@ def bound(bodies: Sequence[Any], sparks: int, scale: float) -> list[dict[str, An
         _say(f"the same requests from a closed loop, {in_flight} in flight at each engine")
         with fleet(sparks, slots=SLOTS, scale=scale, model=MODEL) as urls:
             began = time.monotonic()
-            asyncio.run(_loop(urls, in_flight, bodies))
+            closedloop.run(urls, in_flight, bodies)
             seconds = (time.monotonic() - began) * scale
         found.append({"in_flight": in_flight, "seconds": seconds})
     return found
-
-
-async def _loop(urls: Sequence[str], in_flight: int, bodies: Sequence[Any]) -> None:
-    todo = iter([json.dumps(body).encode() for body in bodies])
-
-    async def caller(url: str) -> None:
-        parts = urlsplit(url)
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port, limit=2**20)
-        for body in todo:
-            head = f"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n"
-            writer.write(head.encode() + body)
-            await reader.readuntil(b"\r\n0\r\n\r\n")
-        writer.close()
-
-    await asyncio.gather(*(caller(url) for _ in range(in_flight) for url in urls))
 
 
 # ---- what it came to

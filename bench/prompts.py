@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import random
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -26,6 +27,9 @@ from sparky.pipeline import CHUNK_TOKENS
 from sparky.ports import Answer, Engine, Prompt
 from sparky.source.gitrepo import GitSource
 
+Prompts = Mapping[str, Prompt]
+"""A prompt for the key of each chunk."""
+SYSTEM = "You are an editor. " * 100
 ENGINE = Engine(name="bench", model="bench", context=8192, slots=1)
 
 
@@ -56,6 +60,19 @@ def prompts(source: GitSource, location: str, window: Window) -> Iterator[Prompt
     rest = rules.apply(happened, traits).rest
     for chunk in chunks.pack(rest, traits, budget=CHUNK_TOKENS, count=_count):
         yield from _first(chunk, known, traits)
+
+
+def read(path: Path, count: int) -> Prompts:
+    """The first `count` of a file of prompts; fewer where it has fewer."""
+    found = json.loads(path.read_text(encoding="utf-8"))[:count]
+    return {f"k{number}": Prompt(**fields) for number, fields in enumerate(found)}
+
+
+def made_up(count: int) -> Prompts:
+    """800 to 2500 tokens each, the same in each run."""
+    chance = random.Random(7)
+    words = (f"{number}\n" + "word " * chance.randint(240, 1600) for number in range(count))
+    return {f"k{number}": Prompt(SYSTEM, text, 512) for number, text in enumerate(words)}
 
 
 def _first(

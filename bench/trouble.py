@@ -1,6 +1,6 @@
 """What the rest loses when one of four engines goes wrong: `make bench BENCH=trouble`.
 
-The farm of `bench/saturation.py` works with four played engines. When two fifths of the calls are
+The farm of `bench/farmcalls.py` works with four played engines. When two fifths of the calls are
 answered, one engine is killed, hangs, becomes 500 times slower, or writes nonsense. The tokens/s of
 the other three after that are compared with theirs before, in the same run, and each call must have
 ended once. Prints a table, and with `--json FILE` the figures.
@@ -25,7 +25,9 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.saturation import Prompts, farm, made_up, played
+from bench.farmcalls import farm
+from bench.field import played
+from bench.prompts import Prompts, made_up
 from sparky.services import Wanted, attach
 from sparky.store import schema
 from sparky.store.connection import connect
