@@ -32,6 +32,7 @@ _CHECKS: tuple[Callable[[Statement], Iterator[str]], ...] = (
     acts.contraries,
     acts.mended,
     clauses.swapped,
+    clauses.named,
     clauses.things,
     wording.reasons,
     wording.meaning,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 
-from sparky.claims.lexicon import SYMPTOMS
+from sparky.claims.lexicon import FUNCTION, SYMPTOMS
 from sparky.claims.statement import Statement
 from sparky.claims.stems import stem
 from sparky.claims.verbs import (
@@ -21,6 +22,7 @@ from sparky.claims.verbs import (
 )
 
 _ARTICLES = frozenset("a an the".split())
+_JOINING = frozenset("and or but then to".split())
 _MARK = re.compile(r"[,;:(\u2014\u2013]\s|[.!?]\s|\s\(")
 _ALIKE = 3
 """Words behind the verb from which a text counts as the title with another verb."""
@@ -50,6 +52,31 @@ def _may(verb: str, rest: Sequence[str], title: Sequence[str]) -> bool:
         return False
     turned = stem(title[0]) in LETTING and stem(verb) not in LETTING
     return not turned or rest.count("to") > title.count("to")
+
+
+def named(said: Statement) -> Iterator[str]:
+    """What a word of a title only names or qualifies is not told as done: `use cached answers`.
+
+    Such a word stands right before its thing: anywhere in the text's own form, and in any form
+    right behind the title's verb, as in `fix the close button`.
+    """
+    if not said.words or not said.words[0].endswith("ed"):
+        return
+    verb, *rest = said.words
+    if not FINITE.isdisjoint(itertools.takewhile(lambda word: word not in SUBORDINATE, rest)):
+        return  # `cached answers are kept` tells of answers
+    titles = [_bare_words(_verb_first(one.title_words)) for one in said.evidence]
+    if any(title and same(verb, title[0]) for title in titles):
+        return
+    for title in titles:
+        places = enumerate(title[1:], start=1) if title and is_verb(title[0]) else ()
+        for index, word in places:
+            qualifies = word == verb or (index == 1 and not word.endswith("ing"))
+            joined = title[index - 1] in _JOINING
+            if stem(word) != stem(verb) or not qualifies or joined:
+                continue
+            if (thing := _thing(title[index + 1 :])) and thing == _thing(rest):
+                yield f"says {verb} as done, where the title only names it"
 
 
 def things(said: Statement) -> Iterator[str]:
@@ -87,5 +114,14 @@ def _verb_first(words: Sequence[str]) -> Sequence[str]:
     return words[start:]
 
 
+def _bare_words(words: Sequence[str]) -> list[str]:
+    return [word for word in words if word not in _ARTICLES]
+
+
 def _bare(words: Sequence[str]) -> list[str]:
-    return [stem(word) for word in words if word not in _ARTICLES]
+    return [stem(word) for word in _bare_words(words)]
+
+
+def _thing(words: Sequence[str]) -> str | None:
+    """The stem of the first word that is no grammar."""
+    return next((stem(word) for word in words if word not in FUNCTION | SUBORDINATE), None)

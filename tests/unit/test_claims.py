@@ -355,6 +355,37 @@ def test_a_verb_that_means_the_same_may_stand(title: str, text: str) -> None:
     assert claims.problems(text, [make.commit(1, title)]) == ()
 
 
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [
+        ("Put the word approved before every release", "Approved every release."),
+        ("Use cached dials of the gauge", "Cached the dials of the gauge."),
+        ("Replace the removed pump with brass", "Removed the pump."),
+        ("Move the close button of the valve", "Closed the button of the valve."),
+    ],
+)
+def test_what_a_title_only_names_is_not_told_as_done(title: str, text: str) -> None:
+    """A word that qualifies a thing in the title does not say what was done to the thing."""
+    assert "only names it" in "; ".join(claims.problems(text, [make.commit(1, title)]))
+
+
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [
+        ("Mark the brass valve as deprecated in 2.0", "Deprecated the brass valve in 2.0."),
+        ("Keep the dials sorted by size", "Sorted the dials by size."),
+        ("Start logging the height of the tank", "Logged the height of the tank."),
+        ("Oil the pump and closed valves", "Closed valves and oiled the pump."),
+        ("Allow the pump to skip empty tanks", "Skipped empty tanks."),
+        ("Keep cached dials of the gauge", "Cached dials of the gauge are kept."),
+    ],
+)
+def test_what_a_title_says_was_done_may_be_told_first(title: str, text: str) -> None:
+    """A second verb of the title is no mere name: it has its thing before it, or joins the first."""
+    found = claims.problems(text, [make.commit(1, title)])
+    assert not any("only names it" in problem for problem in found)
+
+
 def own_titles() -> list[tuple[str, str]]:
     """The titles of this repository's commits that begin with a verb: the verb, and the rest."""
     root = Path(__file__).resolve().parents[2]
