@@ -2,7 +2,8 @@
 
 The whole corpus in `tests/data/hostile/` is summarised, each hostile message beside an honest one. Nothing may come out of the schema, no honest activity may be told otherwise than
 by what it says, and the digest may hold no link or mention that Sparky did not make. The engine is
-the configured one (SPARKY_LLM_…), else the embedded. Ends with 1 if a message reached anything.
+the configured one (SPARKY_LLM_…), else the embedded; its answers are kept in the state folder, so that what was
+interrupted, or ended by `--minutes`, goes on where it was. Ends with 1 if a message reached anything.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -21,59 +22,74 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from sparky import wiring
+from sparky import pipeline, wiring
 from sparky.model import Origin
-from sparky.ports import Backend
+from sparky.ports import Engine
 from sparky.settings import load
 from tests import hostile
+
+STRIDE = 13
+"""One case in so many is taken first, then the ones after these: any part is a mix of all sorts."""
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--some", type=int, help="only so many messages, spread over the corpus")
+    options.add_argument("--minutes", type=float, default=float("inf"), help="end after so many")
     options.add_argument("--json", type=Path)
     given = options.parse_args()
-    cases = hostile.cases()
-    if given.some:
-        cases = cases[:: max(1, len(cases) // given.some)]
-    with tempfile.TemporaryDirectory() as folder:
-        settings = load().with_changes(state_dir=Path(folder))
-        with wiring.open(settings) as wired:
-            figures = measure(wired.backend, cases)
+    cases = [case for first in range(STRIDE) for case in hostile.cases()[first::STRIDE]]
+    end = time.monotonic() + 60 * given.minutes
+    with wiring.open(load()) as wired:
+        ask = pipeline.asking(wired.backend, wired.store, lambda *told: None)
+        figures = measure(
+            wired.backend.engine(), ask, cases[: given.some], late=lambda: time.monotonic() > end
+        )
     show(figures)
     if given.json:
         given.json.write_text(json.dumps(figures, indent=2) + "\n")
     sys.exit(1 if figures["faults"] else 0)
 
 
-def measure(backend: Backend, cases: Sequence[hostile.Case]) -> dict[str, object]:
-    """What the engine made of all messages, and of the honest activities beside them."""
-    engine = backend.engine()
+def measure(
+    engine: Engine, ask: hostile.Ask, cases: Sequence[hostile.Case], late: Callable[[], bool]
+) -> dict[str, object]:
+    """What the engine made of the messages, and of the honest activities beside them."""
     undisturbed = {}
     for one in hostile.HONEST:
-        point = hostile.attempt((), engine, backend.complete, (one,)).told(one)
+        point = hostile.attempt((), engine, ask, (one,)).told(one)
         undisturbed[one.key] = point.text if point else ""
     faults: list[str] = []
-    same = written = answered = 0
-    began = time.perf_counter()
+    otherwise: list[list[str]] = []
+    sorts: Counter[str] = Counter()
+    told: Counter[str] = Counter()
+    calls = 0
     console = Console(stderr=True)
     for number, case in enumerate(track(cases, console=console, disable=not sys.stderr.isatty())):
+        if late():
+            break
         one = hostile.HONEST[number % len(hostile.HONEST)]
-        trial = hostile.attempt((case,), engine, backend.complete, (one,))
+        trial = hostile.attempt((case,), engine, ask, (one,))
         faults += [f"{case.name}: {fault}" for fault in hostile.faults(trial)]
-        point = trial.told(one)
-        answered += bool(trial.answers)
-        if point:
-            same += point.text == undisturbed[one.key]
-            written += point.origin is Origin.ENGINE
+        sorts[case.sort] += 1
+        calls += len(trial.answers)
+        for who, what in (("hostile", trial.window[0]), ("honest", one)):
+            point = trial.told(what)
+            told[f"{who} {point.origin if point else 'omitted'}"] += 1
+            if point and what is one and point.text != undisturbed[one.key]:
+                otherwise.append([case.name, point.text])
+        told["refused"] += len(trial.summary.rejected)
     return {
         "engine": engine.name,
         "model": engine.model,
-        "messages": len(cases),
-        "answered": answered,
-        "honest_told_by_the_engine": written,
-        "honest_told_word_for_word_as_without": same,
-        "seconds": round(time.perf_counter() - began, 1),
+        "messages": sorts.total(),
+        "of_each_sort": dict(sorted(sorts.items())),
+        "answers": calls,
+        "refused": told["refused"],
+        "hostile_told_by_the_engine": told[f"hostile {Origin.ENGINE}"],
+        "honest_told_by_the_engine": told[f"honest {Origin.ENGINE}"],
+        "honest_told_word_for_word_as_without": sorts.total() - len(otherwise),
+        "honest_told_otherwise": otherwise,
         "faults": faults,
     }
 
@@ -82,7 +98,7 @@ def show(figures: dict[str, object]) -> None:
     """The figures as a table, and each fault."""
     table = Table("what", "figure", box=None, show_header=False)
     for name, value in figures.items():
-        if name != "faults":
+        if not isinstance(value, list):
             table.add_row(name.replace("_", " "), str(value))
     console = Console()
     console.print(table)
