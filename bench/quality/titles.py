@@ -3,8 +3,10 @@
     python -m bench.quality.titles CLONE…
 
 Titles that begin with a verb, at most 300 of each history, are told with seven other verbs in front
-of the same words (these sentences are wrong), and in their own past tense (these are right). Of all
-titles, those are counted that cleaning changes because something in them looks like a special token.
+of the same words (these sentences are wrong), and in their own past tense (these are right). Words in
+-ed within such titles are told as done: `Use cached answers` as `Cached answers.`; few of these
+sentences are right. Of all titles, those are counted that cleaning changes because something in them
+looks like a special token.
 """
 
 from __future__ import annotations
@@ -74,6 +76,18 @@ def _begun(found: list[str]) -> Iterator[tuple[Activity, str, str]]:
             yield Activity(key=key, kind=Kind.COMMIT, at=at, title=title), verb.casefold(), rest
 
 
+def _within(found: list[str]) -> Iterator[tuple[Activity, str]]:
+    """Titles that begin with a verb, and what they say from a word in -ed on."""
+    for number, title in enumerate(found, start=1):
+        words = parse(title).text.split()
+        if words and verbs.is_verb(words[0]):
+            at = datetime(2026, 1, 1, tzinfo=UTC)
+            commit = Activity(key=f"commit:{number:040x}", kind=Kind.COMMIT, at=at, title=title)
+            for index, word in enumerate(words[1:-1], start=1):
+                if len(word) > 4 and word.endswith("ed") and word.isalpha() and word.islower():
+                    yield commit, " ".join((word.capitalize(), *words[index + 1 :]))
+
+
 def measure(clones: list[Path]) -> dict[str, int]:
     """Counts of titles, of sentences made of them, and of those that pass."""
     counts: Counter[str] = Counter()
@@ -94,6 +108,9 @@ def measure(clones: list[Path]) -> dict[str, int]:
                 counts["other_verb_refused_for_it_alone"] += bool(problems) and all(
                     problem.startswith("puts ") for problem in problems
                 )
+        for commit, text in _within(found):
+            counts["within"] += 1
+            counts["within_passed"] += not claims.problems(f"{text.rstrip('.')}.", [commit])
     return dict(counts)
 
 

@@ -63,7 +63,7 @@ def named(said: Statement) -> Iterator[str]:
     if not said.words or not said.words[0].endswith("ed"):
         return
     verb, *rest = said.words
-    if not FINITE.isdisjoint(itertools.takewhile(lambda word: word not in SUBORDINATE, rest)):
+    if not FINITE.isdisjoint(itertools.takewhile(lambda w: w not in SUBORDINATE, said.plain[1:])):
         return  # `cached answers are kept` tells of answers
     titles = [_bare_words(_verb_first(one.title_words)) for one in said.evidence]
     if any(title and same(verb, title[0]) for title in titles):
