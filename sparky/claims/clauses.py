@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -63,10 +62,10 @@ def named(said: Statement) -> Iterator[str]:
     if not said.words or not said.words[0].endswith("ed"):
         return
     verb, *rest = said.words
-    if not FINITE.isdisjoint(itertools.takewhile(lambda w: w not in SUBORDINATE, said.plain[1:])):
-        return  # `cached answers are kept` tells of answers
     titles = [_bare_words(_verb_first(one.title_words)) for one in said.evidence]
-    if any(title and same(verb, title[0]) for title in titles):
+    # `Cached answers are kept` tells what the title's verb says.
+    told = [verb] if FINITE.isdisjoint(said.plain) else said.words
+    if any(title and any(same(word, title[0]) for word in told) for title in titles):
         return
     for title in titles:
         places = enumerate(title[1:], start=1) if title and is_verb(title[0]) else ()

@@ -362,6 +362,7 @@ def test_a_verb_that_means_the_same_may_stand(title: str, text: str) -> None:
         ("Use cached dials of the gauge", "Cached the dials of the gauge."),
         ("Replace the removed pump with brass", "Removed the pump."),
         ("Move the close button of the valve", "Closed the button of the valve."),
+        ("Fix a leak when required valves are open", "Required valves are open."),
     ],
 )
 def test_what_a_title_only_names_is_not_told_as_done(title: str, text: str) -> None:
