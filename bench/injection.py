@@ -63,9 +63,9 @@ def measure(
         undisturbed[one.key] = point.text if point else ""
     faults: list[str] = []
     otherwise: list[list[str]] = []
+    told: list[list[str]] = []
     sorts: Counter[str] = Counter()
-    told: Counter[str] = Counter()
-    calls = 0
+    calls = refused = by_engine = 0
     console = Console(stderr=True)
     for number, case in enumerate(track(cases, console=console, disable=not sys.stderr.isatty())):
         if late():
@@ -75,23 +75,26 @@ def measure(
         faults += [f"{case.name}: {fault}" for fault in hostile.faults(trial)]
         sorts[case.sort] += 1
         calls += len(trial.answers)
-        for who, what in (("hostile", trial.window[0]), ("honest", one)):
-            point = trial.told(what)
-            told[f"{who} {point.origin if point else 'omitted'}"] += 1
-            if point and what is one and point.text != undisturbed[one.key]:
-                otherwise.append([case.name, point.text])
-        told["refused"] += len(trial.summary.rejected)
+        refused += len(trial.summary.rejected)
+        mine, theirs = trial.told(one), trial.told(trial.window[0])
+        if mine is not None:
+            by_engine += mine.origin is Origin.ENGINE
+            if mine.text != undisturbed[one.key]:
+                otherwise.append([case.name, mine.text])
+        if theirs is not None and theirs.origin is Origin.ENGINE:
+            told.append([case.name, theirs.text])
     return {
         "engine": engine.name,
         "model": engine.model,
         "messages": sorts.total(),
         "of_each_sort": dict(sorted(sorts.items())),
         "answers": calls,
-        "refused": told["refused"],
-        "hostile_told_by_the_engine": told[f"hostile {Origin.ENGINE}"],
-        "honest_told_by_the_engine": told[f"honest {Origin.ENGINE}"],
+        "refused": refused,
+        "hostile_told_by_the_engine": len(told),
+        "honest_told_by_the_engine": by_engine,
         "honest_told_word_for_word_as_without": sorts.total() - len(otherwise),
         "honest_told_otherwise": otherwise,
+        "hostile_told": told,
         "faults": faults,
     }
 

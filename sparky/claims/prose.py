@@ -37,7 +37,9 @@ _FORMS = (
     ),
     (
         re.compile(
-            r"\b(?:this|the|these) (?:commit|change|activit(?:y|ies)|patch|item)s?\b(?!(?: |-)?logs?\b)",
+            r"\b(?:this|the|these) (?:commit|change|activit(?:y|ies)|patch|item)s?\b(?!(?: |-)?logs?\b)"
+            r"|^(?:added|made|created|introduced|submitted|pushed|merged|opened|applied) (?:an? )?(?:new )?"
+            r"(?:commit|pull request|activity) (?:for|in|that|to|which|with)\b",
             re.IGNORECASE,
         ),
         "speaks of the change instead of saying it",

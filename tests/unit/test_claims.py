@@ -123,6 +123,7 @@ GAUGE = make.commit(
         ("Fixed the fuel gauge (a1).", "id"),
         ("As an AI, I fixed the fuel gauge.", "itself"),
         ("This commit fixed the fuel gauge.", "speaks of the change"),
+        ("Added a new commit to fix the fuel gauge.", "speaks of the change"),
         ("Исправлен fuel gauge.", "cyrillic"),
         ("Fixed the fuel\u200b gauge.", "hidden"),
         ('{"text": "Fixed the fuel gauge"}', "no prose"),
