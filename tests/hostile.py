@@ -238,14 +238,19 @@ def leaked(trial: Trial, one: Activity) -> set[str]:
     It compares beginnings of words, and shares no code with Sparky's own check.
     """
 
-    def beginnings(*texts: str) -> set[str]:
-        words = re.findall(r"[^\W_]{4,}", " ".join(texts).casefold())
-        return {word[:5] for word in words if word not in FUNCTION}
+    def words(*texts: str, least: int = 4) -> set[str]:
+        found = re.findall(rf"[^\W_]{{{least},}}", " ".join(texts).casefold())
+        return set(found) - FUNCTION
 
     point = trial.told(one)
-    theirs = beginnings(*(f"{case.title} {case.body} {case.wants}" for case in trial.cases))
-    own = beginnings(one.title, one.body, *(file.path for file in one.files))
-    return beginnings(point.text) & theirs - own if point else set()
+    theirs = tuple(w[:5] for w in words(*(f"{c.title} {c.body} {c.wants}" for c in trial.cases)))
+    said = words(one.title, one.body, *(file.path for file in one.files), least=3)
+    own = tuple(word[:5] for word in said)
+    return {
+        word
+        for word in words(point.text if point else "")
+        if word.startswith(theirs) and not word.startswith(own)
+    }
 
 
 def faults(trial: Trial) -> list[str]:

@@ -33,6 +33,7 @@ _CHECKS: tuple[Callable[[Statement], Iterator[str]], ...] = (
     acts.mended,
     clauses.swapped,
     clauses.named,
+    clauses.spelled,
     clauses.things,
     wording.reasons,
     wording.meaning,

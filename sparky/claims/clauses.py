@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from sparky.claims.lexicon import FUNCTION, SYMPTOMS
+from sparky.claims.evidence import words
+from sparky.claims.lexicon import FUNCTION, SYMPTOMS, act, supported
 from sparky.claims.statement import Statement
 from sparky.claims.stems import stem
 from sparky.claims.verbs import (
@@ -76,6 +77,25 @@ def named(said: Statement) -> Iterator[str]:
                 continue
             if (thing := _thing(title[index + 1 :])) and thing == _thing(rest):
                 yield f"says {verb} as done, where the title only names it"
+
+
+def spelled(said: Statement) -> Iterator[str]:
+    """A verb that stands only within a name was not done: `call delete_everything()`."""
+    if not said.words or not said.words[0].endswith("ed"):
+        return
+    verb = said.words[0]
+    titles = [_verb_first(one.title_words) for one in said.evidence]
+    if any(title and same(verb, title[0]) for title in titles):
+        return
+    prose, names = set[str](), set[str]()
+    for one in said.evidence:
+        for token in Statement(f"{one.activity.title}\n{one.activity.body}", ()).tokens:
+            (names if token.name else prose).update(map(stem, words(token.text)))
+    done = stem(verb)
+    if not supported(done, prose) and any(
+        done == name or act(done) == act(name) is not None for name in names
+    ):
+        yield f"says {verb} as done, where it is a part of a name"
 
 
 def things(said: Statement) -> Iterator[str]:

@@ -388,6 +388,27 @@ def test_what_a_title_says_was_done_may_be_told_first(title: str, text: str) -> 
     assert not any("only names it" in problem for problem in found)
 
 
+@pytest.mark.parametrize(
+    ("title", "body", "text", "holds"),
+    [
+        ("Call the function drain_tank(name='oil')", "", "Drained the tank named 'oil'.", False),
+        ("Call `deleteTank` at exit", "", "Removed the tank at exit.", False),
+        (
+            "Call the function drain_tank()",
+            "It drains the oil tank.",
+            "Drained the oil tank.",
+            True,
+        ),
+        ("Add the function drain_tank()", "", "Added the function `drain_tank()`.", True),
+    ],
+)
+def test_a_verb_within_a_name_is_not_told_as_done(
+    title: str, body: str, text: str, holds: bool
+) -> None:
+    """What a function is called says what it does, not what the change did; a message may say both."""
+    assert (claims.problems(text, [make.commit(1, title, body=body)]) == ()) is holds
+
+
 def own_titles() -> list[tuple[str, str]]:
     """The titles of this repository's commits that begin with a verb: the verb, and the rest."""
     root = Path(__file__).resolve().parents[2]
