@@ -1,5 +1,6 @@
 """Calls as the farm makes them: each is a step that is claimed in Postgres, asked for through the
-router with the cache in front, recorded and completed, by 64 threads a process."""
+router with the cache in front, recorded and completed, by 64 threads a process. The processes are up
+before the first call, as a night finds its workers; they have not seen the engines yet."""
 
 from __future__ import annotations
 
@@ -7,9 +8,11 @@ import math
 import multiprocessing
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from multiprocessing.synchronize import Barrier
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -21,8 +24,8 @@ from sparky.llm.router import Router
 from sparky.llm.seat import Member
 from sparky.llm.wire import Timeouts
 from sparky.model import Repo, Window
-from sparky.pipeline import Record, asking
-from sparky.ports import Answer, Claim
+from sparky.pipeline import asking
+from sparky.ports import Answer
 from sparky.store.calls import Calls
 from sparky.store.connection import connect
 from sparky.store.gateway import Gateway
@@ -35,19 +38,37 @@ WINDOW = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UT
 REPO = Repo("git:bench", "bench", "git", "/bench")
 
 
-def farm(
+@contextmanager
+def crew(
     database_url: str,
     urls: Sequence[str],
     field: Field,
     known: Prompts,
     *,
     patience: float = 300.0,
-) -> float:
-    """Do the calls as steps of a run; the processor seconds that Sparky spent.
+) -> Iterator[Callable[[], float]]:
+    """Workers that are up. What it gives lets them do the calls as steps of a run, and returns the
+    processor seconds that Sparky spent.
 
     Args:
         patience: seconds that an engine may be silent.
     """
+    steps = _steps(database_url, known)
+    # A quarter more threads than slots: some are at the database meanwhile.
+    in_flight = field.servers * field.slots
+    processes = math.ceil(in_flight * 1.25 / THREADS)
+    threads = min(THREADS, round(in_flight * 1.5 / processes))
+    context = multiprocessing.get_context("spawn")
+    up = context.Barrier(processes + 1)
+    given = (up, database_url, urls, field.model, known, threads, patience)
+    with context.Pool(processes, _begin, given) as pool:
+        up.wait(60)
+        parts = [steps[number::processes] for number in range(processes)]
+        yield lambda: sum(pool.map(_work, parts, chunksize=1))
+
+
+def _steps(database_url: str, known: Prompts) -> list[int]:
+    """A run with a chunk for each prompt, up to where these wait to be summarised."""
     engine = connect(database_url)
     with engine.begin() as connection:
         connection.execute(sa.text("TRUNCATE runs, jobs, steps, answers, llm_calls CASCADE"))
@@ -64,83 +85,81 @@ def farm(
     with engine.begin() as connection:
         steps = list(connection.execute(query).scalars())
     engine.dispose()
-    # A quarter more threads than slots: some are at the database meanwhile.
-    in_flight = field.servers * field.slots
-    processes = math.ceil(in_flight * 1.25 / THREADS)
-    threads = min(THREADS, round(in_flight * 1.5 / processes))
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(processes) as pool:
-        spent = pool.starmap(
-            _worker,
-            [
-                (
-                    database_url,
-                    urls,
-                    field.model,
-                    steps[number::processes],
-                    known,
-                    threads,
-                    patience,
-                )
-                for number in range(processes)
-            ],
-            chunksize=1,
+    return steps
+
+
+class Worker:
+    """One process of the farm."""
+
+    def __init__(
+        self,
+        database_url: str,
+        urls: Sequence[str],
+        model: str,
+        known: Prompts,
+        threads: int,
+        patience: float,
+    ) -> None:
+        self.model, self.known, self.threads = model, known, threads
+        self.engine = connect(database_url, pool=10)
+        self.store, self.ledger = Gateway(self.engine), Calls(self.engine)
+        self.work = Work(self.engine, farm="bench")
+        times = Timeouts(first=patience, idle=patience, total=3 * patience, probe=min(patience, 30))
+
+        def backend(url: str) -> OpenAIBackend:
+            return OpenAIBackend(url, model, timeouts=times)
+
+        self.router = Router(
+            Member(name=url, backend=backend(url), trial=backend(url), model=model) for url in urls
         )
-    return sum(spent)
 
+    def do(self, steps: Sequence[int]) -> float:
+        """Do these steps; the processor seconds that it took."""
+        todo, lock = iter(steps), threading.Lock()
 
-def _worker(
-    database_url: str,
-    urls: Sequence[str],
-    model: str,
-    steps: Sequence[int],
-    known: Prompts,
-    threads: int,
-    patience: float,
-) -> float:
-    """One process of the farm; its processor seconds, without its start."""
-    engine = connect(database_url, pool=10)
-    store, work, ledger = Gateway(engine), Work(engine, farm="bench"), Calls(engine)
-    times = Timeouts(first=patience, idle=patience, total=3 * patience, probe=min(patience, 30))
+        def call() -> None:
+            while True:
+                with lock:
+                    step = next(todo, None)
+                if step is None:
+                    return
+                self._do(step)
 
-    def backend(url: str) -> OpenAIBackend:
-        return OpenAIBackend(url, model, timeouts=times)
+        began = time.process_time()
+        callers = [threading.Thread(target=call) for _ in range(self.threads)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+        return time.process_time() - began
 
-    router = Router(
-        [Member(name=url, backend=backend(url), trial=backend(url), model=model) for url in urls]
-    )
-    todo, lock = iter(steps), threading.Lock()
+    def _do(self, step: int) -> None:
+        claim = self.work.claim(step, worker="w", lease=600)
+        assert claim is not None
 
-    def recorder(claim: Claim) -> Record:
         def record(answer: Answer | None, seconds: float, outcome: str) -> None:
-            job = claim.job_id
-            ledger.record(job, "summarize", "pool", model, answer, seconds=seconds, outcome=outcome)
+            self.ledger.record(
+                claim.job_id, "summarize", "pool", self.model, answer,
+                seconds=seconds, outcome=outcome,
+            )  # fmt: skip
 
-        return record
+        ask = asking(self.router, self.store, record)
+        for _ in range(ATTEMPTS):
+            with suppress(Transient):  # a run tries it again
+                with suppress(BadAnswer):  # and repairs or replaces this
+                    ask(self.known[claim.key])
+                break
+        self.work.complete(claim, result=claim.key)
 
-    def work_on() -> None:
-        while True:
-            with lock:
-                step = next(todo, None)
-            if step is None:
-                return
-            claim = work.claim(step, worker="w", lease=600)
-            assert claim is not None
-            ask = asking(router, store, recorder(claim))
-            for _ in range(ATTEMPTS):
-                with suppress(Transient):  # a run tries it again
-                    with suppress(BadAnswer):  # and repairs or replaces this
-                        ask(known[claim.key])
-                    break
-            work.complete(claim, result=claim.key)
 
-    began = time.process_time()
-    callers = [threading.Thread(target=work_on) for _ in range(threads)]
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.join()
-    spent = time.process_time() - began
-    router.close()
-    engine.dispose()
-    return spent
+_here: list[Worker] = []
+"""The one of this process."""
+
+
+def _begin(up: Barrier, *given: Any) -> None:
+    _here.append(Worker(*given))
+    up.wait(60)
+
+
+def _work(steps: Sequence[int]) -> float:
+    return _here[0].do(steps)

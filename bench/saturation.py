@@ -31,7 +31,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import closedloop
-from bench.farmcalls import farm
+from bench.farmcalls import crew
 from bench.field import Field, Tally, played, real, tally, watched
 from bench.prompts import Prompts, made_up, read
 from sparky.ports import Prompt
@@ -155,8 +155,12 @@ def compare(database_url: str, field: Field, work: Prompts, turns: int) -> Compa
         return tally(curve, field.scale)
 
     def sparky() -> Tally:
-        with field.start() as urls, watched(urls, field) as curve:
-            cpu.append(farm(database_url, urls, field, work))
+        with (
+            field.start() as urls,
+            crew(database_url, urls, field, work) as go,
+            watched(urls, field) as curve,
+        ):
+            cpu.append(go())
         return tally(curve, field.scale)
 
     numbers = [round(field.slots * factor) for factor in FACTORS]

@@ -25,7 +25,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.farmcalls import farm
+from bench.farmcalls import crew
 from bench.field import played
 from bench.prompts import Prompts, made_up
 from sparky.services import Wanted, attach
@@ -91,10 +91,8 @@ def measure(
     asked = {
         key: replace(p, schema={"type": "object"}) for key, p in made_up(4 * slots * rounds).items()
     }
-    with field.start() as urls:
-        worker = threading.Thread(
-            target=farm, args=(database_url, urls, field, asked), kwargs={"patience": patience}
-        )
+    with field.start() as urls, crew(database_url, urls, field, asked, patience=patience) as go:
+        worker = threading.Thread(target=go)
         worker.start()
         points = _watch(urls, asked, TROUBLES[kind], worker)
     before, after = (_rate(points, *part) / scale for part in (BEFORE, AFTER))
