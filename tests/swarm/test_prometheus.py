@@ -207,7 +207,7 @@ def wanted() -> dict[str, str]:
 
 def test_every_panel_and_every_alert_finds_data(prometheus: Prometheus) -> None:
     """A figure that was renamed, or a label that is none, leaves a hole on the wall at night."""
-    # Exporters of the stores are only in the stack: test_monitoring.py asks those.
+    # Exporters of the stores are only in the stack: test_farm_monitoring.py asks those.
     empty = {where: query for where, query in wanted().items() if not OF_STORES.search(query)}
 
     def all_there() -> bool:

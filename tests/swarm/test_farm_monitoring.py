@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from tests.swarm.lab import eventually
-from tests.swarm.stack import Stack, commits
+from tests.swarm.runs import Begin
+from tests.swarm.stack import Stack
 from tests.swarm.test_prometheus import BOARDS, wanted
 
 ROOT = Path(__file__).parents[2]
@@ -55,7 +56,7 @@ def test_prometheus_hears_everything_that_has_figures(watch: Watch) -> None:
     one, two = ["up"], ["up", "up"]
     jobs = dict.fromkeys(("sparky", "gateway", "engines", "redis", "prometheus"), one)
     jobs["postgres"] = two
-    eventually(lambda: watch.targets() == jobs, 180, lambda: str(watch.get("targets")))
+    eventually(lambda: watch.targets() == jobs, 180, lambda: str(watch.get("targets")), pause=1)
     eventually(lambda: len(watch.ask("pg_up == 1")) == 2, 60, lambda: str(watch.ask("pg_up")))
     names = {one["metric"]["service"] for one in watch.ask("pg_up")}
     assert names == {"postgres", "postgres-standby"}
@@ -64,17 +65,14 @@ def test_prometheus_hears_everything_that_has_figures(watch: Watch) -> None:
     assert watch.ask("sparky_database_standbys == 1")
 
 
-def test_every_panel_and_every_alert_finds_data(stack: Stack, watch: Watch) -> None:
+def test_every_panel_and_every_alert_finds_data(stack: Stack, watch: Watch, begin: Begin) -> None:
     """Each query behind a dashboard or an alert gives figures while a run goes on and ends."""
     # Nothing in the lab asks GitHub.
-    stack.run(
-        "postgres", "psql", "-h", "/tmp", "-U", "postgres", "sparky", "-XAtc",
+    stack.psql(
         "INSERT INTO forge_budgets (credential, resource, label, allowed, remaining, reset_at)"
-        " VALUES ('id', 'graphql', 'ghp_…abcd', 5000, 1200, now() + interval '1 h')",
-    )  # fmt: skip
-    stack.run("worker-fetch", "sparky", "repos", "add", "/srv/repositories/one.git")
-    since, until = commits(20, 6)
-    stack.sparky("runs", "start", "--since", since, "--until", until)
+        " VALUES ('id', 'graphql', 'ghp_…abcd', 5000, 1200, now() + interval '1 h')"
+    )
+    run = begin(20, 4, "one")
     empty = wanted()
 
     def all_there() -> bool:
@@ -83,7 +81,8 @@ def test_every_panel_and_every_alert_finds_data(stack: Stack, watch: Watch) -> N
                 del empty[where]
         return not empty
 
-    eventually(all_there, 600, lambda: "no data for\n" + "\n".join(empty))
+    eventually(all_there, 600, lambda: "no data for\n" + "\n".join(empty), pause=1)
+    assert run.ends() == "done"
     rules = [rule for group in watch.get("rules")["groups"] for rule in group["rules"]]
     assert [rule["name"] for rule in rules if rule["health"] != "ok"] == []
 
@@ -102,10 +101,9 @@ def test_a_stack_at_rest_raises_no_alert(watch: Watch) -> None:
 def test_an_exporter_that_is_gone_is_missed(stack: Stack, watch: Watch) -> None:
     """It has no name any more that Prometheus could ask, and that is told."""
     query = 'ALERTS{alertname="SparkyTargetDown", job="redis"}'
-    stack.node.run("service", "scale", "--detach", "sparky_exporter-redis=0")
-    eventually(lambda: watch.ask(query), 120, lambda: str(watch.targets()))
-    stack.node.run("service", "scale", "--detach", "sparky_exporter-redis=1")
-    eventually(lambda: not watch.ask(query), 120, lambda: str(watch.targets()))
+    stack.scale("exporter-redis", 0)
+    eventually(lambda: watch.ask(query), 120, lambda: str(watch.targets()), pause=1)
+    stack.scale("exporter-redis", 1)
 
 
 def test_prometheus_is_closed_to_the_outside_and_to_workers(stack: Stack) -> None:
@@ -113,8 +111,7 @@ def test_prometheus_is_closed_to_the_outside_and_to_workers(stack: Stack) -> Non
     with pytest.raises(httpx.TransportError):
         httpx.get(f"http://{stack.node.address}:9090/-/ready", trust_env=False, timeout=5)
     find = ["python3", "-c", "import socket; socket.gethostbyname('prometheus')"]
-    worker = stack.container("worker-default")
-    assert stack.node.run("exec", worker, *find, check=False).returncode
+    stack.fails("worker-default", *find)
     stack.run("grafana", *find)
 
 
@@ -129,4 +126,4 @@ def test_grafana_is_given_its_source_its_dashboards_and_a_password(stack: Stack)
     for place, file in files.items():
         assert stack.run("grafana", "cat", place) == file.read_text().strip(), place
     assert stack.run("grafana", "id", "-u") == "472"
-    assert len(stack.run("grafana", "cat", "/run/secrets/grafana_password")) >= 20
+    assert len(stack.secret("grafana", "grafana_password")) >= 20
