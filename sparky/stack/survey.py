@@ -118,13 +118,20 @@ def _ended(docker: Docker, row: Mapping[str, str], listen: bool) -> Task:
 
 
 def _wait(docker: Docker, name: str, patience: float) -> list[dict[str, str]]:
-    """The job's tasks, once all are over."""
+    """The job's task on each node, once all are over.
+
+    Swarm begins a failed one again and again; that it failed once is enough.
+    """
     deadline = time.monotonic() + patience
     while True:
         told = docker.run("service", "ps", "--no-trunc", "--format", "{{json .}}", name)
         rows = [json.loads(row) for row in told.splitlines()]
-        if rows and all(_state(row) in OVER for row in rows):
-            return rows
+        over: dict[str, dict[str, str]] = {}
+        for row in rows:
+            if _state(row) in OVER and (row["Node"] not in over or _state(row) == "complete"):
+                over[row["Node"]] = row
+        if rows and over.keys() == {row["Node"] for row in rows}:
+            return list(over.values())
         if time.monotonic() > deadline:
             slow = ", ".join(f"{row['Node']} is {_state(row)}" for row in rows)
             raise ServiceError(

@@ -42,6 +42,8 @@ def test_each_node_tells_what_it_has_seen_and_a_failed_one_why() -> None:
     docker = Played(
         rows=[
             row("spark1", "Complete 2 seconds ago"),
+            # Swarm has begun it again already.
+            row("spark2", "Starting less than a second ago"),
             row("spark2", "Failed 1 second ago", '"task: non-zero exit (1)"'),
             row("spark3", "Complete 2 seconds ago"),
             row("spark4", "Rejected 1 second ago", '"No such image: sparky:1"'),
