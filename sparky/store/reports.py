@@ -13,7 +13,7 @@ from sparky.ports import Answer, Census
 from sparky.store import tables as t
 from sparky.store.calls import Calls
 from sparky.store.codec import dump, load
-from sparky.store.connection import statement
+from sparky.store.connection import execute, statement
 from sparky.store.desk import OPEN
 
 _GATHERED = sa.text("""
@@ -104,7 +104,7 @@ class Reports:
     def gathered(self, job_id: int) -> Gathered:
         """What a job's steps have brought together for its digest."""
         with statement(self.engine) as connection:
-            rows = connection.execute(_GATHERED, {"job": job_id}).all()
+            rows = execute(connection, _GATHERED, {"job": job_id}).all()
         return Gathered(
             census=load(Census, (rows[0].census if rows else None) or dump(Census({}))),
             summaries=tuple(
@@ -136,9 +136,8 @@ class Reports:
     def with_usage(self, digest: Digest, job_id: int) -> Digest:
         """The digest, its provenance naming what answered the job's calls, and what they cost."""
         with statement(self.engine) as connection:
-            prompt, completion, calls, hits, engines, models = connection.execute(
-                _USAGE, {"job": job_id}
-            ).one()
+            row = execute(connection, _USAGE, {"job": job_id}).one()
+        prompt, completion, calls, hits, engines, models = row
         made = digest.provenance
         return replace(
             digest,

@@ -18,6 +18,7 @@ from sparky.model import Repo, Window
 from sparky.ports import Claim
 from sparky.retries import Anew, Decision, Stop, Wait
 from sparky.store import tables as t
+from sparky.store.connection import execute
 from sparky.store.desk import OPEN, Bell, Desk, run_state
 from sparky.store.dispatch import MOST, label, wake
 
@@ -187,7 +188,7 @@ class Work(Desk):
             "lease": timedelta(seconds=lease),
         }
         with self._once("claim") as connection:
-            row = connection.execute(_CLAIM, given).first()
+            row = execute(connection, _CLAIM, given).first()
         if row is None:
             return None
         return Claim(
@@ -219,7 +220,7 @@ class Work(Desk):
             "lease": timedelta(seconds=lease),
         }
         with self._once() as connection:
-            return frozenset(connection.execute(_KEEP, given).scalars())
+            return frozenset(execute(connection, _KEEP, given).scalars())
 
     def complete(
         self,
@@ -262,7 +263,7 @@ class Work(Desk):
             "opened": len(opened) if following == "summarize" else 0,
         }
         with self._once("complete") as connection:
-            rows = connection.execute(_ADVANCE, given).all()
+            rows = execute(connection, _ADVANCE, given).all()
         if not rows:
             return None
         bells = tuple(
@@ -278,7 +279,7 @@ class Work(Desk):
     def _close(self, claim: Claim, given: Mapping[str, Any]) -> tuple[Bell, ...] | None:
         """End the step and its job."""
         with self._begin("complete") as connection:
-            row = connection.execute(_CLOSE, given).first()
+            row = execute(connection, _CLOSE, given).first()
             if row is None:
                 return None
             if row.pending == 0:
