@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kombu import pools
 from pytest_celery import (
     CeleryBrokerCluster,
     CeleryTestWorker,
@@ -165,10 +166,13 @@ def default_worker_container_cls() -> type[Worker]:
 
 @pytest.fixture
 def default_worker_env(
-    tables: Database, engine: Engine, default_pytest_celery_network: Any
+    tables: Database,
+    celery_broker_cluster: CeleryBrokerCluster,
+    engine: Engine,
+    default_pytest_celery_network: Any,
 ) -> dict[str, str]:
     """As in stack.yml, with leases as short as they may be; the engine is at the network's door."""
-    del tables
+    del tables, celery_broker_cluster  # What a worker finds when it starts.
     host = default_pytest_celery_network.attrs["IPAM"]["Config"][0]["Gateway"]
     return {
         "SPARKY_CONFIG": "/run/secrets/settings",
@@ -198,7 +202,7 @@ default_worker_container = container(
     environment=fxtr("default_worker_env"),
     command=fxtr("default_worker_command"),
     volumes=fxtr("default_worker_volumes"),
-    tmpfs={"/tmp": "", "/srv/digests": f"uid={USER}", "/var/cache/sparky": f"uid={USER}"},
+    tmpfs={"/tmp": "mode=1777", "/srv/digests": f"uid={USER}", "/var/cache/sparky": f"uid={USER}"},
     network="{default_pytest_celery_network.name}",
     wrapper_class=Worker,
     timeout=60,
@@ -217,8 +221,10 @@ def celery_setup_cls() -> type[Setup]:
 
 
 @pytest.fixture
-def farm(celery_setup: Setup, database: Database, engine: Engine) -> Farm:
+def farm(celery_setup: Setup, database: Database, engine: Engine) -> Iterator[Farm]:
     """The farm, which follows the repository."""
     found = Farm(celery_setup, database, engine)
     found.worker.run("sparky", "repos", "add", "/srv/repositories/one")
-    return found
+    yield found
+    # The next broker may have this one's address, and must not be asked over its connections.
+    pools.reset()
