@@ -33,7 +33,7 @@ VARIABLES = SMALL | {
     "SPARKY_DEFAULT_REPLICAS": "2",
     "SPARKY_GATEWAY_PROBE_INTERVAL": "2s",
     "SPARKY_HEALTH_INTERVAL": "2s",
-    "SPARKY_LEASE_SECONDS": "15",
+    "SPARKY_LEASE_SECONDS": "20",
 }
 """A worker of each kind on both nodes that carry them, and nothing that no test asks for."""
 OTHERWISE = "tests/swarm/nodes.yml"

@@ -145,7 +145,9 @@ def _follow(config: Config, sshd: subprocess.Popen[bytes]) -> int:
     try:
         code = sshd.wait()
     except Stop:
-        # All ranks are told at once; the server needs this one until it has ended its answers.
+        # All ranks are told at once; the server needs this one until it has ended its answers. What goes on
+        # needs no listener, and whoever follows here needs the port.
+        _end(sshd, 5.0)
         until = time.monotonic() + config.grace
         while _others() and time.monotonic() < until:
             time.sleep(0.2)
