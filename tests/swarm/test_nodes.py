@@ -13,8 +13,8 @@ import pytest
 from tests.swarm import build
 from tests.swarm.lab import Lab, Node, eventually
 from tests.swarm.nodes import GPUS, PORT, SSH, Swarm
+from tests.swarm.runs import Run
 from tests.swarm.stack import SMALL, commits
-from tests.swarm.test_farm import Run
 
 # The first test builds Debian and the images.
 pytestmark = pytest.mark.timeout(1200)
