@@ -17,6 +17,7 @@ from tests.swarm.lab import Node, environment, eventually
 
 ROOT = Path(__file__).parents[2]
 NAME = "sparky"
+STACK_LABEL = f"label=com.docker.stack.namespace={NAME}"
 LABELS = ("engine", "head", "edge", "farm", "store", "standby")
 
 SMALL = {
@@ -107,21 +108,19 @@ class Stack:
         assert "Ignoring" not in done.stderr, done.stderr
 
     def remove(self) -> None:
-        """`docker stack rm`, waiting until its networks and containers are gone."""
+        """`docker stack rm`, waiting until its networks are gone and its containers have ended."""
         self.node.run("stack", "rm", NAME)
-        eventually(
-            lambda: not self.node.ask("network", "ls", "--quiet", "--filter", f"name={NAME}_"),
-            120,
-            pause=0.5,
-        )
-        containers = (
-            "ps",
-            "--all",
-            "--quiet",
-            "--filter",
-            f"label=com.docker.stack.namespace={NAME}",
-        )
-        eventually(lambda: not self.node.ask(*containers), 120, pause=0.5)
+        networks = ("network", "ls", "--filter", f"name={NAME}_")
+        running = ("ps", "--filter", STACK_LABEL)
+        for listed in (networks, running):
+            eventually(
+                lambda listed=listed: not self.node.ask(*listed, "--quiet"),
+                180,
+                lambda listed=listed: self.node.ask(*listed),
+                pause=0.5,
+            )
+        # Old engines forget an ended container now and then.
+        self.node.run("container", "prune", "--force", "--filter", STACK_LABEL)
 
     def missing(self) -> list[str]:
         """Names of services that do not run as they should."""
