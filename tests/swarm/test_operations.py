@@ -114,7 +114,7 @@ def test_a_stack_is_taken_away_without_a_trace(stack: Stack) -> None:
     assert stack.node.ask("config", "ls", "--quiet") == ""
     volumes = stack.node.ask("volume", "ls", "--quiet", "--filter", f"name={NAME}_").split()
     assert {f"{NAME}_postgres", f"{NAME}_postgres-standby", f"{NAME}_backups"} <= set(volumes)
-    secrets = stack.kept_secrets("2")
+    secrets = stack.kept_secrets(stack.variables.get("SPARKY_SECRETS_VERSION", "1"))
     assert secrets
     stack.node.run("volume", "rm", *volumes)
     stack.node.run("secret", "rm", *secrets)
