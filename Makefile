@@ -54,8 +54,8 @@ else
 endif
 
 lab: setup-lab ## Run the tests that start Docker Engines and deploy the stack on them; as root
-	$(BIN)/pytest $(ENGINE_TESTS) --durations 20 $(ARGS)
-	$(BIN)/pytest $(NODES_TESTS) --durations 20 $(ARGS)
+	$(BIN)/pytest $(ENGINE_TESTS) --durations 20
+	$(BIN)/pytest $(NODES_TESTS) --durations 20
 
 smoke: setup-smoke ## Test Sparky's image as a worker under pytest-celery, on a Docker Engine; as root
 	$(BIN)/python -m tests.smoke $(ARGS)
