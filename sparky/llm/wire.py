@@ -209,8 +209,8 @@ class Wire:
             headers += (("Content-Type", "application/json"),)
             content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         try:
-            with keeping(deadline), ExitStack() as response:
-                yield self._respond(response, method, path, headers, content, deadline)
+            with keeping(deadline), ExitStack() as stack:
+                yield self._respond(stack, method, path, headers, content, deadline)
         except httpcore.ConnectTimeout as error:
             raise Transient(
                 f"the engine at {self.url} took no connection within {self.timeouts.connect:g} s",
@@ -227,7 +227,7 @@ class Wire:
 
     def _respond(
         self,
-        response: ExitStack,
+        stack: ExitStack,
         method: str,
         path: str,
         headers: tuple[tuple[str, str], ...],
@@ -240,7 +240,7 @@ class Wire:
         while True:
             deadline.opened = False
             try:
-                return response.enter_context(
+                return stack.enter_context(
                     self._pool.stream(
                         method,
                         self.url + path,
