@@ -25,10 +25,9 @@ from sparky.llm.seat import Member
 from sparky.llm.wire import Timeouts
 from sparky.model import Repo, Window
 from sparky.pipeline import asking
-from sparky.ports import Answer
-from sparky.store.calls import Calls
 from sparky.store.connection import connect
 from sparky.store.gateway import Gateway
+from sparky.store.ledger import Ledger
 from sparky.store.runs import Runs
 from sparky.store.work import Work
 
@@ -102,7 +101,7 @@ class Worker:
     ) -> None:
         self.model, self.known, self.threads = model, known, threads
         self.engine = connect(database_url, pool=10)
-        self.store, self.ledger = Gateway(self.engine), Calls(self.engine)
+        self.store = Gateway(self.engine)
         self.work = Work(self.engine, farm="bench")
         times = Timeouts(first=patience, idle=patience, total=3 * patience, probe=min(patience, 30))
 
@@ -136,14 +135,8 @@ class Worker:
     def _do(self, step: int) -> None:
         claim = self.work.claim(step, worker="w", lease=600)
         assert claim is not None
-
-        def record(answer: Answer | None, seconds: float, outcome: str) -> None:
-            self.ledger.record(
-                claim.job_id, "summarize", "pool", self.model, answer,
-                seconds=seconds, outcome=outcome,
-            )  # fmt: skip
-
-        ask = asking(self.router, self.store, record)
+        ledger = Ledger(self.store, self.router.engine(), job_id=claim.job_id, stage="summarize")
+        ask = asking(self.router, self.store, ledger)
         for _ in range(ATTEMPTS):
             with suppress(Transient):  # a run tries it again
                 with suppress(BadAnswer):  # and repairs or replaces this

@@ -43,7 +43,7 @@ def main() -> None:
     cases = [case for first in range(STRIDE) for case in hostile.cases()[first::STRIDE]]
     end = time.monotonic() + 60 * given.minutes
     with wiring.open(load()) as wired:
-        ask = pipeline.asking(wired.backend, wired.store, lambda *told: None)
+        ask = pipeline.asking(wired.backend, wired.store, pipeline.Unwritten(wired.store))
         figures = measure(
             wired.backend.engine(), ask, cases[: given.some], late=lambda: time.monotonic() > end
         )

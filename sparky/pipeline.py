@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Executor, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from sparky import activity, chunks, digests, redact, rules, summaries
 from sparky.errors import BadAnswer, Changed, SparkyError
@@ -21,8 +21,29 @@ from sparky.model import Activity, Chunk, Digest, Origin, Repo, Summary, Traits,
 from sparky.ports import Answer, Backend, Census, Engine, Prompt, Source, Store
 
 Ask = Callable[[Prompt], Answer]
-Record = Callable[[Answer | None, float, str], None]
-"""Told of every question: the answer or None, seconds, and `ok`, `cached` or the error's name."""
+
+
+class Record(Protocol):
+    """Where questions are written down."""
+
+    def __call__(self, answer: Answer | None, seconds: float, outcome: str) -> None:
+        """A question that brought no new answer: `cached`, or the error's name."""
+
+    def keep(self, key: str, answer: Answer) -> None:
+        """A question that brought one, and its answer, to be kept under the question's hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """Keeps the answers alone, for those who look at nothing else."""
+
+    store: Store
+
+    def __call__(self, answer: Answer | None, seconds: float, outcome: str) -> None: ...
+
+    def keep(self, key: str, answer: Answer) -> None:
+        self.store.put_answer(key, answer)
+
 
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
@@ -86,11 +107,11 @@ def chunk(
 def summarize(
     key: str,
     repo: Repo,
+    window: Window,
     *,
     store: Store,
     backend: Backend,
     record: Record,
-    window: Window | None = None,
 ) -> str | None:
     """Summarise one chunk, unless that was done before; returns the summary's key.
 
@@ -98,20 +119,17 @@ def summarize(
     is said; the roll-up notices.
     """
     engine = backend.engine()
-    wanted = store.chunk(key)
-    summary_key = summaries.key(wanted, engine)
-    before = store.summary(summary_key, key)
-    if before is not None:
+    summary_key = summaries.key(key, engine)
+    brief = store.brief(key, summary_key, repo.id, window)
+    if brief.summary is not None:
         record(None, 0.0, "cached")
-        return before.key
-    cited = [item.key for item in wanted.items]
-    members = {a.key: a for a in store.members(repo.id, cited, window)}
-    if len(members) < len(cited):
+        return brief.summary.key
+    if brief.chunk is None or len(brief.members) < len(brief.chunk.items):
         return None
     made = summaries.summarize(
-        wanted,
-        members,
-        _traits(tuple(members.values())),
+        brief.chunk,
+        brief.members,
+        _traits(tuple(brief.members.values())),
         engine=engine,
         ask=asking(backend, store, record),
     )
@@ -232,8 +250,7 @@ def asking(backend: Backend, store: Store, record: Record) -> Ask:
             raise
         text, _ = redact.redact(answer.text)
         answer = replace(answer, text=text)
-        record(answer, answer.seconds, "ok")
-        store.put_answer(key, answer)
+        record.keep(key, answer)
         return answer
 
     return ask

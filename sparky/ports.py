@@ -5,7 +5,7 @@ A real implementation and its fake pass the same contract suite in `tests/contra
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -152,6 +152,18 @@ class Clock(Protocol):
     def __call__(self) -> datetime: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """A chunk to summarise, or what was said of it before."""
+
+    summary: Summary | None
+    """The summary of that key; else the last one of the same chunk, however it was made."""
+    chunk: Chunk | None = None
+    """Not looked for where there is a summary."""
+    members: Mapping[str, Activity] = field(default_factory=dict)
+    """The chunk's activities by key, as they stand in the window; what is gone is missing."""
+
+
 class Store(Protocol):
     """The truth: Postgres. What the pipeline needs of it; the farm uses more of the gateway."""
 
@@ -167,22 +179,12 @@ class Store(Protocol):
 
     def put_chunks(self, job_id: int, chunks: Sequence[Chunk]) -> None: ...
 
-    def chunk(self, key: str) -> Chunk:
-        """The chunk of that key; StoreError if there is none."""
-        ...
-
-    def members(
-        self, repo_id: str, keys: Collection[str], window: Window | None = None
-    ) -> tuple[Activity, ...]:
-        """The activities of those keys, oldest first; as they stand in the window, if given."""
+    def brief(self, chunk: str, summary: str, repo_id: str, window: Window) -> Brief:
+        """What to summarise; StoreError if there is neither that summary nor that chunk."""
         ...
 
     def chunked(self, repo_id: str, window: Window, job_id: int) -> tuple[Chunk, ...]:
         """The chunks into which the last job before this one parted the same window."""
-        ...
-
-    def summary(self, key: str, chunk: str) -> Summary | None:
-        """The summary of that key; else the last one of the same chunk, however it was made."""
         ...
 
     def summaries(self, keys: Sequence[str]) -> tuple[Summary, ...]:

@@ -34,9 +34,9 @@ ABOUT = 40
 """Characters of a title that stand before each sentence of the answer, to keep it to its subject."""
 
 
-def key(chunk: Chunk, engine: Engine) -> str:
-    """The summary's natural key: what it is made from, and how."""
-    made = [chunk.key, PROMPT_VERSION, _schema([("a1",)], [""]), engine.model, TEMPERATURE, SEED]
+def key(chunk: str, engine: Engine) -> str:
+    """The natural key of a chunk's summary: what it is made from, by the chunk's key, and how."""
+    made = [chunk, PROMPT_VERSION, _schema([("a1",)], [""]), engine.model, TEMPERATURE, SEED]
     return hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()
 
 
@@ -73,7 +73,7 @@ def summarize(
         desk.ask(ask, [group for group in groups if group in again], refusals=failed)
     desk.extract()
     return Summary(
-        key=key(chunk, engine),
+        key=key(chunk.key, engine),
         points=tuple(desk.points),
         omitted=tuple(desk.omitted),
         usage=desk.usage,

@@ -95,7 +95,7 @@ def voice(*, titles: bool) -> Iterator[Voice]:
         yield Voice(trial.TITLES, trial.silent, lambda text: len(text) // 4)
         return
     with wiring.open(load()) as wired:
-        ask = pipeline.asking(wired.backend, wired.store, lambda *told: None)
+        ask = pipeline.asking(wired.backend, wired.store, pipeline.Unwritten(wired.store))
         yield Voice(wired.backend.engine(), ask, wired.backend.count)
 
 

@@ -17,6 +17,7 @@ from sparky import settings as configuration
 from sparky.errors import UsageError
 from sparky.farm import alive, logs, monitor
 from sparky.farm.steady import Every
+from sparky.farm.together import Together
 from sparky.store.tables import STAGES
 
 QUEUES = (*STAGES, "sweep", "tick", "prune")
@@ -30,6 +31,7 @@ def make(settings: configuration.Settings) -> Celery:
     """An app that talks to the broker of these settings."""
     app = Celery("sparky", broker=broker_url(settings))
     app.conf.update(_configuration(settings))
+    app.steps["consumer"].add(Together)
     return app
 
 
@@ -64,7 +66,6 @@ def _configuration(settings: configuration.Settings) -> dict[str, Any]:
         "worker_hijack_root_logger": False,
         "worker_redirect_stdouts": False,
         "worker_send_task_events": True,
-        "task_send_sent_event": True,
         "broker_connection_retry_on_startup": True,
         "broker_transport_options": {
             "global_keyprefix": key_prefix(settings.farm),

@@ -9,11 +9,11 @@ from sparky import pipeline, wiring
 from sparky.errors import StoreError
 from sparky.farm.context import Context
 from sparky.farm.step import Body, Outcome
-from sparky.pipeline import Record
-from sparky.ports import Answer, Claim
+from sparky.ports import Claim
 from sparky.store.codec import dump
 from sparky.store.fresh import Fresh
 from sparky.store.gateway import Gateway
+from sparky.store.ledger import Ledger
 
 BEGUN = 3
 """So often a job begins anew, where others read the same repository and find it changed."""
@@ -39,29 +39,30 @@ def chunk(claim: Claim, at: Context) -> Outcome:
 
 
 def summarize(claim: Claim, at: Context) -> Outcome:
+    store = known(claim, at)
     return Outcome(
         result=pipeline.summarize(
             claim.key,
             claim.repo,
-            window=claim.window,
-            store=known(claim, at),
+            claim.window,
+            store=store,
             backend=at.backend,
-            record=recorder(claim, at),
+            record=ledger(claim, at, store),
         )
     )
 
 
 def rollup(claim: Claim, at: Context) -> Outcome:
-    gathered = at.reports.gathered(claim.job_id)
+    gathered, store = at.reports.gathered(claim.job_id), known(claim, at)
     digest = pipeline.rollup(
         claim.repo,
         claim.window,
         census=gathered.census,
         summary_keys=gathered.summaries,
         notes=tuple(f"{f.stage} {f.key[:12]} stopped: {f.error}" for f in gathered.failures),
-        store=known(claim, at),
+        store=store,
         backend=at.backend,
-        record=recorder(claim, at),
+        record=ledger(claim, at, store),
         stored=gathered.activities if gathered.begun < BEGUN else None,
     )
     cost = at.reports.with_usage(digest, claim.job_id).provenance
@@ -84,22 +85,9 @@ def known(claim: Claim, at: Context) -> Gateway:
     return Fresh(at.store, since=datetime.fromisoformat(since)) if since else at.store
 
 
-def recorder(claim: Claim, at: Context) -> Record:
-    """Writes each engine call of this step down."""
-    engine = at.backend.engine()
-
-    def record(answer: Answer | None, seconds: float, outcome: str) -> None:
-        at.reports.record_call(
-            claim.job_id,
-            claim.stage,
-            engine.name,
-            engine.model,
-            answer,
-            seconds=seconds,
-            outcome=outcome,
-        )
-
-    return record
+def ledger(claim: Claim, at: Context, store: Gateway) -> Ledger:
+    """Where this step's questions are written down."""
+    return Ledger(store, at.backend.engine(), job_id=claim.job_id, stage=claim.stage)
 
 
 BODIES: Mapping[str, Body] = {

@@ -1,6 +1,7 @@
-"""Answers in Redis, in front of those in Postgres: what was just asked comes without a query.
+"""Answers in Redis, in front of those in Postgres: what is asked again comes without a query.
 
-Postgres has them all; Redis holds the latest few and may lose them, be slow or be away.
+Postgres has them all; Redis holds the latest few that were asked for twice, as most never are, and
+may lose them, be slow or be away.
 """
 
 from __future__ import annotations
@@ -75,6 +76,9 @@ class Hot:
     def put(self, key: str, answer: Answer) -> None:
         self._reach(lambda: self._put(key, answer))
 
+    def forget(self, key: str) -> None:
+        self._reach(lambda: self._redis.delete(self._prefix + key))
+
     def clear(self) -> None:
         """Forget all."""
         self._reach(self._clear)
@@ -143,9 +147,8 @@ class CachedGateway(Gateway):
             self.hot.put(key, found)
         return found
 
-    def put_answer(self, key: str, answer: Answer) -> None:
-        super().put_answer(key, answer)
-        self.hot.put(key, answer)
+    def replaced(self, key: str) -> None:
+        self.hot.forget(key)
 
 
 @dataclass(frozen=True, slots=True)

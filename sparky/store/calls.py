@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,7 +17,10 @@ CACHED = "cached"
 """The outcome of a call that Sparky's own cache answered."""
 
 
-_NOTHING: dict[str, object] = {
+Row = Mapping[str, object]
+"""A call as it is written down."""
+
+_NOTHING: Row = {
     "prompt_tokens": 0,
     "cached_tokens": 0,
     "completion_tokens": 0,
@@ -24,14 +28,16 @@ _NOTHING: dict[str, object] = {
     "first_token_seconds": None,
     "joules": None,
 }
-_RECORD = sa.text("""
+WRITE = """
     INSERT INTO llm_calls (job_id, stage, engine, server, model, seconds, outcome, prompt_tokens,
                            cached_tokens, completion_tokens, reasoning_tokens,
                            first_token_seconds, joules)
     VALUES (:job_id, :stage, :engine, :server, :model, :seconds, :outcome, :prompt_tokens,
             :cached_tokens, :completion_tokens, :reasoning_tokens,
             :first_token_seconds, :joules)
-""")
+"""
+"""Writes a `Row` down."""
+_WRITE = sa.text(WRITE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,31 +81,13 @@ class Calls:
         seconds: float,
         outcome: str,
     ) -> None:
-        """Write down one question, and what it cost; one that our cache answered cost nothing.
+        """Write down one question, and what it cost, as a `row`."""
+        self.write(row(job_id, stage, engine, model, answer, seconds=seconds, outcome=outcome))
 
-        The answer names the engine and the model that really wrote it; `engine` and `model` stand
-        for those that were asked where there is no answer.
-        """
-        row: dict[str, object] = {
-            "job_id": job_id,
-            "stage": stage,
-            "engine": (answer and answer.engine) or engine,
-            "server": answer.server if answer else "",
-            "model": answer.model if answer else model,
-            "seconds": seconds,
-            "outcome": outcome,
-        }
-        if answer and outcome != CACHED:
-            row |= {
-                "prompt_tokens": answer.prompt_tokens,
-                "cached_tokens": answer.cached_tokens,
-                "completion_tokens": answer.completion_tokens,
-                "reasoning_tokens": answer.reasoning_tokens,
-                "first_token_seconds": answer.first_token_seconds or None,
-                "joules": answer.joules,
-            }
+    def write(self, call: Row) -> None:
+        """Write that call down."""
         with statement(self.engine, "call") as connection:
-            execute(connection, _RECORD, {**_NOTHING, **row})
+            execute(connection, _WRITE, call)
 
     def costs(
         self, *, run: str | None = None, repo: str | None = None, since: datetime | None = None
@@ -162,3 +150,40 @@ class Calls:
                     set_={"ratio": wanted.excluded.ratio, "learned_at": sa.func.now()},
                 )
             )
+
+
+def row(
+    job_id: int | None,
+    stage: str,
+    engine: str,
+    model: str,
+    answer: Answer | None,
+    *,
+    seconds: float,
+    outcome: str,
+) -> Row:
+    """One question, and what it cost; one that our cache answered cost nothing.
+
+    The answer names the engine and the model that really wrote it; `engine` and `model` stand
+    for those that were asked where there is no answer.
+    """
+    asked: Row = {
+        "job_id": job_id,
+        "stage": stage,
+        "engine": (answer and answer.engine) or engine,
+        "server": answer.server if answer else "",
+        "model": answer.model if answer else model,
+        "seconds": seconds,
+        "outcome": outcome,
+    }
+    if answer is None or outcome == CACHED:
+        return {**_NOTHING, **asked}
+    return {
+        **asked,
+        "prompt_tokens": answer.prompt_tokens,
+        "cached_tokens": answer.cached_tokens,
+        "completion_tokens": answer.completion_tokens,
+        "reasoning_tokens": answer.reasoning_tokens,
+        "first_token_seconds": answer.first_token_seconds or None,
+        "joules": answer.joules,
+    }

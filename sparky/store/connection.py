@@ -85,6 +85,12 @@ def _refuse_closed(connection: Any, record: Any, proxy: Any) -> None:
         raise exc.DisconnectionError
 
 
+SOON = "set_config('synchronous_commit', 'off', true) AS soon"
+"""Stands in the FROM of a statement that writes what a step has made, before its end: the commit
+does not wait for the disk. The end of the step does, and all that was written before it is then
+there too; what a crash of the database takes before that end, the step makes again."""
+
+
 @contextmanager
 def transaction(engine: sa.Engine, name: str = "") -> Iterator[sa.Connection]:
     """All that the block does, or nothing of it.

@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from sparky.model import Chunk, Digest, Summary, Window
-from sparky.ports import Answer
+from sparky.ports import Answer, Brief
 from sparky.store import tables as t
+from sparky.store.calls import Calls, Row
 from sparky.store.codec import dump
 from sparky.store.gateway import Gateway
 
@@ -37,8 +38,8 @@ class Fresh(Gateway):
     def chunked(self, repo_id: str, window: Window, job_id: int) -> tuple[Chunk, ...]:
         return ()
 
-    def summary(self, key: str, chunk: str) -> Summary | None:
-        return self._summary(key, chunk, self.since)
+    def brief(self, chunk: str, summary: str, repo_id: str, window: Window) -> Brief:
+        return self._brief(chunk, summary, repo_id, window, self.since)
 
     def summaries(self, keys: Sequence[str]) -> tuple[Summary, ...]:
         found = self._all_kept(t.summaries, Summary, keys, self.since)
@@ -51,10 +52,12 @@ class Fresh(Gateway):
         found = self._kept(t.answers, Answer, key, self.since)
         return replace(found, cached=True) if found else None
 
-    def put_answer(self, key: str, answer: Answer) -> None:
+    def put_answer(self, key: str, answer: Answer, call: Row | None = None) -> None:
         self._replace(t.answers, key, answer)
+        if call is not None:
+            Calls(self.engine).write(call)
         # It may keep answers nearer at hand than Postgres.
-        self._behind.put_answer(key, answer)
+        self._behind.replaced(key)
 
     def composed(self, repo_id: str, window: Window, inputs: str) -> Digest | None:
         return None

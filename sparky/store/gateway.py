@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
-from itertools import islice
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -17,41 +16,18 @@ from sqlalchemy.dialects.postgresql import insert
 
 from sparky.errors import StoreError
 from sparky.model import Activity, Chunk, Digest, Repo, Summary, Window
-from sparky.ports import Answer
+from sparky.ports import Answer, Brief
 from sparky.store import runs
 from sparky.store import tables as t
+from sparky.store.activities import BATCH, batches, replace_all
+from sparky.store.calls import WRITE, Row
 from sparky.store.codec import dump, read, write
-from sparky.store.connection import connect, execute, statement, transaction
+from sparky.store.connection import SOON, connect, execute, statement, transaction
 
-BATCH = 500
 TOUCHED = timedelta(days=1)
 """How exactly it is known when content was last used; what is used often is written seldom."""
+_STALE = f"used_at < now() - interval '{TOUCHED.total_seconds():.0f} s' AS stale"
 T = TypeVar("T")
-
-_CLEAR = sa.text("""
-    DELETE FROM activities
-    WHERE repository_id = :repo AND at >= :since AND at < :until AND payload ->> 'state' <> 'opened'
-""")
-
-# What was opened here, and neither still stands so nor ended later in the same window.
-_CLEAR_OPENED = sa.text("""
-    DELETE FROM activities AS a
-    WHERE a.repository_id = :repo AND a.at >= :since AND a.at < :until
-      AND a.payload ->> 'state' = 'opened' AND a.key <> ALL (CAST(:open AS text[]))
-      AND NOT EXISTS (
-          SELECT FROM activities AS later
-          WHERE later.repository_id = a.repository_id AND later.key = a.key
-            AND later.at > a.at AND later.at < :until
-      )
-""")
-
-_INSERT = sa.text("""
-    INSERT INTO activities (repository_id, key, at, payload)
-    SELECT :repo, made.key, made.at, made.payload
-    FROM unnest(CAST(:keys AS text[]), CAST(:ats AS timestamptz[]), CAST(:payloads AS jsonb[]))
-         AS made(key, at, payload)
-    ON CONFLICT (repository_id, key, at) DO UPDATE SET payload = excluded.payload
-""")
 
 _CHUNKED = sa.text("""
     SELECT chunks.payload::text
@@ -64,10 +40,6 @@ _CHUNKED = sa.text("""
     )
     ORDER BY steps.position
 """)
-_ALONE = sa.text("""
-    SELECT set_config('idle_in_transaction_session_timeout', '0', true),
-           pg_advisory_xact_lock(:lock)
-""")
 _ACTIVITIES = sa.text("""
     SELECT payload::text FROM activities
     WHERE repository_id = :repo AND at >= :since AND at < :until
@@ -76,8 +48,6 @@ _ACTIVITIES = sa.text("""
 _MEMBERS = sa.text("""
     SELECT payload::text FROM activities
     WHERE repository_id = :repo AND key = ANY(CAST(:keys AS text[]))
-      AND at >= coalesce(CAST(:since AS timestamptz), '-infinity')
-      AND at < coalesce(CAST(:until AS timestamptz), 'infinity')
     ORDER BY at, key
 """)
 _LAST_DIGEST = sa.text("""
@@ -85,29 +55,50 @@ _LAST_DIGEST = sa.text("""
     WHERE repository_id = :repo AND since = :since AND until = :until
     ORDER BY revision DESC LIMIT 1
 """)
-_SUMMARY = sa.text(f"""
-    SELECT key, payload::text AS payload,
-           used_at < now() - interval '{TOUCHED.total_seconds():.0f} s' AS stale
-    FROM summaries
-    WHERE (key = :key OR chunk = :chunk)
-      AND created_at >= coalesce(CAST(:since AS timestamptz), '-infinity')
-    ORDER BY key = :key DESC, created_at DESC LIMIT 1
+# Either the summary, or the chunk and then its activities in the order in which they happened.
+_BRIEF = sa.text(f"""
+    WITH told AS (
+        SELECT key, payload, used_at FROM summaries
+        WHERE (key = :summary OR chunk = :chunk)
+          AND created_at >= coalesce(CAST(:fresh AS timestamptz), '-infinity')
+        ORDER BY key = :summary DESC, created_at DESC LIMIT 1
+    ), wanted AS (
+        SELECT key, payload, used_at FROM chunks
+        WHERE key = :chunk AND NOT EXISTS (SELECT FROM told)
+    )
+    SELECT 'summaries' AS of, key, payload::text, {_STALE}, NULL::timestamptz AS at FROM told
+    UNION ALL SELECT 'chunks', key, payload::text, {_STALE}, NULL FROM wanted
+    UNION ALL SELECT 'activities', activities.key, activities.payload::text, false, activities.at
+    FROM wanted
+    CROSS JOIN jsonb_array_elements(wanted.payload -> 'items') AS item
+    JOIN activities ON activities.repository_id = :repo AND activities.key = item ->> 'key'
+         AND activities.at >= :since AND activities.at < :until
+    ORDER BY at NULLS FIRST
 """)  # noqa: S608 (constants alone)
 _PUT_SUMMARY = sa.text(f"""
-    INSERT INTO summaries (key, chunk, payload) VALUES (:key, :chunk, CAST(:payload AS jsonb))
+    INSERT INTO summaries (key, chunk, payload)
+    SELECT :key, :chunk, CAST(:payload AS jsonb) FROM {SOON}
     ON CONFLICT (key) DO UPDATE SET used_at = now()
     WHERE summaries.used_at < now() - interval '{TOUCHED.total_seconds():.0f} s'
 """)  # noqa: S608 (constants alone)
 
+_ANSWERED = sa.text(f"""
+    WITH kept AS (
+        INSERT INTO answers (key, payload) SELECT :key, CAST(:payload AS jsonb) FROM {SOON}
+        ON CONFLICT (key) DO UPDATE SET used_at = now()
+        WHERE answers.used_at < now() - interval '{TOUCHED.total_seconds():.0f} s'
+    ) {WRITE}
+""")  # noqa: S608 (constants alone)
+
 # The next revision, unless the last one says the same. Nothing, where somebody else wrote that
 # revision in the same moment: then it is to be tried again.
-_REVISE = sa.text("""
+_REVISE = sa.text(f"""
     WITH last AS (
         SELECT revision, content FROM digests
         WHERE repository_id = :repo AND since = :since AND until = :until
         ORDER BY revision DESC LIMIT 1
     ), next AS (
-        SELECT coalesce(max(revision), 0) + 1 AS revision FROM last
+        SELECT coalesce((SELECT revision FROM last), 0) + 1 AS revision FROM {SOON}
     ), same AS (
         UPDATE digests SET inputs = :inputs FROM last
         WHERE digests.repository_id = :repo AND digests.since = :since AND digests.until = :until
@@ -117,13 +108,13 @@ _REVISE = sa.text("""
         INSERT INTO digests (repository_id, since, until, revision, status, headline, content,
                              inputs, payload)
         SELECT :repo, :since, :until, next.revision, :status, :headline, :content, :inputs,
-               jsonb_set(CAST(:payload AS jsonb), '{revision}', to_jsonb(next.revision))
+               jsonb_set(CAST(:payload AS jsonb), '{{revision}}', to_jsonb(next.revision))
         FROM next WHERE NOT EXISTS (SELECT FROM last WHERE content = :content)
         ON CONFLICT DO NOTHING
         RETURNING revision
     )
     SELECT revision FROM same UNION ALL SELECT revision FROM made
-""")
+""")  # noqa: S608 (constants alone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,26 +221,8 @@ class Gateway:
         window that ends in between needs it. Streams in batches of 500: memory does not grow with
         the window, but for the keys of what is open.
         """
-        inside = {"repo": repo_id, "since": window.since, "until": window.until}
-        still_open: list[str] = []
-        total = 0
         with self._begin("activities") as connection:
-            # A slow clone is not an idle client. And two fetches of one repository must not
-            # interleave their deletes and inserts.
-            execute(connection, _ALONE, {"lock": _lock_id(repo_id)})
-            execute(connection, _CLEAR, inside)
-            for batch in _batches(activities, BATCH):
-                made = {(one.key, one.at): one for one in batch}
-                given = {
-                    "repo": repo_id,
-                    "keys": [key for key, _ in made],
-                    "ats": [at for _, at in made],
-                    "payloads": [write(one) for one in made.values()],
-                }
-                total += execute(connection, _INSERT, given).rowcount
-                still_open += [key for (key, _), one in made.items() if one.state == "opened"]
-            execute(connection, _CLEAR_OPENED, {**inside, "open": still_open})
-        return total
+            return replace_all(connection, repo_id, window, activities)
 
     def activities(self, repo_id: str, window: Window) -> tuple[Activity, ...]:
         """The window's activities, oldest first; each as it stood at the window's end."""
@@ -258,20 +231,9 @@ class Gateway:
         last = {one.key: one for one in found}
         return tuple(one for one in found if last[one.key] is one)
 
-    def members(
-        self, repo_id: str, keys: Collection[str], window: Window | None = None
-    ) -> tuple[Activity, ...]:
-        """The activities of those keys, oldest first; as they stand in the window, if one is given.
-
-        Without a window, a key may come more than once: opened, and later merged.
-        """
-        given = {
-            "repo": repo_id,
-            "keys": list(keys),
-            "since": window and window.since,
-            "until": window and window.until,
-        }
-        return self._activities(_MEMBERS, given)
+    def members(self, repo_id: str, keys: Collection[str]) -> tuple[Activity, ...]:
+        """The activities of those keys, oldest first; one may come twice: opened, then merged."""
+        return self._activities(_MEMBERS, {"repo": repo_id, "keys": list(keys)})
 
     def _activities(
         self, query: sa.TextClause, given: Mapping[str, object]
@@ -284,15 +246,8 @@ class Gateway:
 
     def put_chunks(self, job_id: int, chunks: Sequence[Chunk]) -> None:
         """Keep the chunks; one whose key is known is the same chunk."""
-        for batch in _batches(chunks, BATCH):
+        for batch in batches(chunks, BATCH):
             self._keep(t.chunks, {chunk.key: chunk for chunk in batch})
-
-    def chunk(self, key: str) -> Chunk:
-        """The chunk of that key; StoreError if there is none."""
-        found = self._kept(t.chunks, Chunk, key)
-        if found is None:
-            raise StoreError(f"chunk {key[:12]} is not in the database", remedy="Run it again")
-        return found
 
     def chunked(self, repo_id: str, window: Window, job_id: int) -> tuple[Chunk, ...]:
         """The chunks into which the last job before this one parted the same window."""
@@ -301,17 +256,33 @@ class Gateway:
             found = execute(connection, _CHUNKED, given).scalars().all()
         return tuple(read(Chunk, payload) for payload in found)
 
-    def summary(self, key: str, chunk: str) -> Summary | None:
-        """The summary of that key; else the last one of the same chunk, however it was made."""
-        return self._summary(key, chunk, None)
+    def brief(self, chunk: str, summary: str, repo_id: str, window: Window) -> Brief:
+        """What to summarise; StoreError if there is neither that summary nor that chunk."""
+        return self._brief(chunk, summary, repo_id, window, None)
 
-    def _summary(self, key: str, chunk: str, since: datetime | None) -> Summary | None:
-        given = {"key": key, "chunk": chunk, "since": since}
+    def _brief(
+        self, chunk: str, summary: str, repo_id: str, window: Window, fresh: datetime | None
+    ) -> Brief:
+        given = {
+            "chunk": chunk,
+            "summary": summary,
+            "repo": repo_id,
+            "since": window.since,
+            "until": window.until,
+            "fresh": fresh,
+        }
         with self._once() as connection:
-            row = execute(connection, _SUMMARY, given).first()
-        if row is not None and row.stale:
-            self._touch(t.summaries, [row.key])
-        return read(Summary, row.payload) if row else None
+            rows = execute(connection, _BRIEF, given).all()
+        if not rows:
+            raise StoreError(f"chunk {chunk[:12]} is not in the database", remedy="Run it again")
+        first, *rest = rows
+        table = t.metadata.tables[first.of]
+        if first.stale:
+            self._touch(table, [first.key])
+        if table is t.summaries:
+            return Brief(read(Summary, first.payload))
+        members = {row.key: read(Activity, row.payload) for row in rest}
+        return Brief(None, read(Chunk, first.payload), members)
 
     def summaries(self, keys: Sequence[str]) -> tuple[Summary, ...]:
         """Those of these summaries that are kept, in the order of the keys."""
@@ -329,9 +300,16 @@ class Gateway:
         found = self._kept(t.answers, Answer, key)
         return replace(found, cached=True) if found else None
 
-    def put_answer(self, key: str, answer: Answer) -> None:
-        """Keep an engine's answer under the hash of its question."""
-        self._keep(t.answers, {key: answer})
+    def put_answer(self, key: str, answer: Answer, call: Row | None = None) -> None:
+        """Keep an engine's answer under the hash of its question, and write down that call."""
+        if call is None:
+            self._keep(t.answers, {key: answer})
+            return
+        with self._once("answers") as connection:
+            execute(connection, _ANSWERED, {"key": key, "payload": write(answer), **call})
+
+    def replaced(self, key: str) -> None:
+        """Be told that the answer of that key is another one now."""
 
     def _keep(self, table: sa.Table, values: dict[str, Any]) -> None:
         if not values:
@@ -445,7 +423,8 @@ def _keeping(table: str) -> sa.TextClause:
     """The statement that keeps content, and notes that it is used where that is long ago."""
     return sa.text(f"""
         INSERT INTO {table} (key, payload)
-        SELECT * FROM unnest(CAST(:keys AS text[]), CAST(:payloads AS jsonb[]))
+        SELECT made.key, made.payload
+        FROM unnest(CAST(:keys AS text[]), CAST(:payloads AS jsonb[])) AS made(key, payload), {SOON}
         ON CONFLICT (key) DO UPDATE SET used_at = now()
         WHERE {table}.used_at < now() - interval '{TOUCHED.total_seconds():.0f} s'
     """)  # noqa: S608 (constants alone)
@@ -455,8 +434,7 @@ def _keeping(table: str) -> sa.TextClause:
 def _finding(table: str) -> sa.TextClause:
     """The statement that finds content by its keys; what was made before `since` is not found."""
     return sa.text(f"""
-        SELECT key, payload::text AS payload,
-               used_at < now() - interval '{TOUCHED.total_seconds():.0f} s' AS stale
+        SELECT key, payload::text AS payload, {_STALE}
         FROM {table}
         WHERE key = ANY(CAST(:keys AS text[]))
           AND created_at >= coalesce(CAST(:since AS timestamptz), '-infinity')
@@ -482,13 +460,3 @@ def _content(digest: Digest) -> str:
     said = dump(digest)
     del said["revision"], said["provenance"]
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
-
-
-def _lock_id(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
-
-
-def _batches(values: Iterable[T], size: int) -> Iterator[list[T]]:
-    iterator = iter(values)
-    while batch := list(islice(iterator, size)):
-        yield batch

@@ -9,9 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from sparky.model import Digest, Provenance, Repo
-from sparky.ports import Answer, Census
+from sparky.ports import Census
 from sparky.store import tables as t
-from sparky.store.calls import Calls
 from sparky.store.codec import dump, load
 from sparky.store.connection import execute, statement
 from sparky.store.desk import OPEN
@@ -96,7 +95,7 @@ class Gathered:
 
 
 class Reports:
-    """Reads about runs and jobs, and the record of engine calls. Errors: Transient, StoreError."""
+    """Reads about runs and jobs. Errors: Transient, StoreError."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self.engine = engine
@@ -115,22 +114,6 @@ class Reports:
             ),
             activities=rows[0].activities if rows else 0,
             begun=sum(row.failures for row in rows if row.stage == "fetch"),
-        )
-
-    def record_call(
-        self,
-        job_id: int,
-        stage: str,
-        engine: str,
-        model: str,
-        answer: Answer | None,
-        *,
-        seconds: float,
-        outcome: str,
-    ) -> None:
-        """Write down one question to the engine, as `Calls.record` does."""
-        Calls(self.engine).record(
-            job_id, stage, engine, model, answer, seconds=seconds, outcome=outcome
         )
 
     def with_usage(self, digest: Digest, job_id: int) -> Digest:

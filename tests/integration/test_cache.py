@@ -57,8 +57,9 @@ def test_an_answer_comes_back_as_it_was_marked_as_cached(store: CachedGateway) -
     assert store.answer("other") is None
 
 
-def test_redis_answers_without_postgres(store: CachedGateway) -> None:
+def test_what_was_asked_for_again_redis_answers_without_postgres(store: CachedGateway) -> None:
     store.put_answer("k", ANSWER)
+    assert store.answer("k") is not None
     forget_in_postgres(store)
     assert store.answer("k") is not None
 

@@ -33,7 +33,7 @@ from sparky.model import (
     Usage,
     Window,
 )
-from sparky.ports import Answer
+from sparky.ports import Answer, Brief
 from sparky.store import schema
 from sparky.store.connection import connect, translated
 from sparky.store.gateway import Gateway
@@ -132,14 +132,16 @@ def test_chunks_summaries_and_answers_are_written_once(store: Gateway) -> None:
     chunk = Chunk("c1", "dir:src", (Item("a1", "commit:1", "text"),), 12)
     store.put_chunks(1, [chunk])
     store.put_chunks(1, [replace(chunk, tokens=99)])
-    assert store.chunk("c1") == chunk
+    assert store.brief("c1", "s1", REPO.id, WINDOW) == Brief(None, chunk)
     with pytest.raises(StoreError, match="c2"):
-        store.chunk("c2")
+        store.brief("c2", "s1", REPO.id, WINDOW)
     summary = Summary("s1", digest().points, (), Usage(calls=1))
     store.put_summary(summary, "c")
-    assert store.summary("s1", "other") == summary
-    assert store.summary("s2", "c") == summary, "another prompt's is found by its chunk"
-    assert store.summary("s2", "other") is None
+    assert store.brief("c1", "s1", REPO.id, WINDOW).summary == summary
+    assert store.brief("c", "s2", REPO.id, WINDOW).summary == summary, (
+        "another prompt's of its chunk"
+    )
+    assert store.brief("c1", "s2", REPO.id, WINDOW).summary is None
     assert store.summaries(["s2", "s1"]) == (summary,)
     answer = Answer("yes", "m", 10, 2)
     store.put_answer("q", answer)
@@ -215,8 +217,10 @@ def test_a_pull_request_stands_in_each_window_in_which_something_happened(store:
     store.replace_activities(REPO.id, first, iter([opened]))
     store.replace_activities(REPO.id, second, iter([merged]))
     assert store.activities(REPO.id, first) == (opened,)
-    assert store.members(REPO.id, [opened.key], first) == (opened,)
-    assert store.members(REPO.id, [opened.key], second) == (merged,)
+    store.put_chunks(1, [Chunk("c", "dir:src", (Item("a1", opened.key, "text"),), 12)])
+    assert store.brief("c", "s", REPO.id, first).members == {opened.key: opened}
+    assert store.brief("c", "s", REPO.id, second).members == {opened.key: merged}
+    assert store.members(REPO.id, [opened.key]) == (opened, merged)
 
 
 def test_windows_that_overlap_take_nothing_from_each_other(store: Gateway) -> None:

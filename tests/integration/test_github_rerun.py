@@ -9,7 +9,6 @@ import sqlalchemy as sa
 
 from sparky import pipeline
 from sparky.model import Chunk, Digest, Repo, Window
-from sparky.ports import Answer
 from sparky.store.gateway import Gateway
 from sparky.store.reports import Reports
 from sparky.store.runs import Runs
@@ -34,6 +33,7 @@ class Night:
         """The digest, and how many times the engine was asked for it."""
         self._nights += 1
         store, repo, backend = self.store, self.repo, self.backend
+        record = pipeline.Unwritten(store)
         run = f"night-{self._nights}"
         Runs(store.engine, farm="test").start(run, window, [repo.id], {})
         (job,) = Reports(store.engine).progress(run)
@@ -41,9 +41,7 @@ class Night:
         got = pipeline.fetch(repo, window, source=self.reader.source, store=store)
         chunks = pipeline.chunk(repo, window, store=store, backend=backend, job_id=job.job_id)
         keys = tuple(
-            pipeline.summarize(
-                one.key, repo, window=window, store=store, backend=backend, record=record
-            )
+            pipeline.summarize(one.key, repo, window, store=store, backend=backend, record=record)
             for one in chunks
         )
         digest = pipeline.rollup(
@@ -58,10 +56,6 @@ class Night:
         )
         self.chunks = chunks
         return digest, len(backend.prompts) - before
-
-
-def record(answer: Answer | None, seconds: float, outcome: str) -> None:
-    """Nobody looks at the single calls here."""
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from sparky.model import Repo
+from sparky.model import Repo, Window
 from sparky.store.connection import connect
 from sparky.store.gateway import Gateway
 from sparky.store.retention import Policy, Retention
@@ -165,10 +165,11 @@ def test_what_is_used_is_not_pruned(store: Store) -> None:
     old = f"now() - interval '{POLICY.answers_days + 1} days'"
     store.sql(f"UPDATE chunks SET used_at = {old}; UPDATE summaries SET used_at = {old}")
     gateway.put_chunks(1, [used])
-    assert gateway.summary("s", "c") is not None
+    window = Window(NOW - timedelta(days=1), NOW)
+    assert gateway.brief("c", "s", "git:a", window).summary is not None
     gone = store.retention.prune(POLICY)
     assert (gone["chunks"], gone["summaries"]) == (1, 0)
-    assert gateway.chunk(used.key) == used
+    assert gateway.brief(used.key, "other", "git:a", window).chunk == used
 
 
 def test_a_second_night_finds_nothing(store: Store) -> None:
