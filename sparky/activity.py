@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 from math import log1p
 
 from sparky import changes, paths, vocabulary, words
@@ -57,6 +58,7 @@ _RANGES: dict[Change, tuple[float, float]] = {
 }
 
 
+@lru_cache(maxsize=1024)
 def traits(activity: Activity) -> Traits:
     """Kind of change, whether it breaks something, significance, and the reasons.
 

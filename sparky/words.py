@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sparky import vocabulary
 from sparky.model import Change
@@ -37,6 +38,7 @@ class Subject:
     """Whether a mark says that it breaks something."""
 
 
+@lru_cache(maxsize=2048)
 def parse(title: str) -> Subject:
     """Take a title apart. A prefix that is no known type (`src/http: …`) is an area only."""
     text = " ".join(title[:LONGEST].split())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
 from sparky.claims import acts, clauses, directions, names, prose, wording
 from sparky.claims import evidence as ev
@@ -67,8 +68,11 @@ _CALLED = re.compile(
 
 def problems(text: str, activities: Sequence[Activity]) -> tuple[str, ...]:
     """Why the text must not stand for the activities; empty if it may."""
-    if not activities:
-        return ("cites nothing",)
+    return _problems(text, tuple(activities)) if activities else ("cites nothing",)
+
+
+@lru_cache(maxsize=64)  # whoever trims a text or builds on it asks again
+def _problems(text: str, activities: tuple[Activity, ...]) -> tuple[str, ...]:
     said = Statement(text, activities)
     found = prose.problems(text, "\n".join(one.folded for one in said.evidence))
     if found:

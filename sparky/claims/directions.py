@@ -15,10 +15,13 @@ _TO_VERSION = re.compile(r"\b(?:updat|upgrad|bump)\w*\s.*\bto\s+(?:version\s+)?v
 
 def directions(said: Statement) -> Iterator[str]:
     """`above` is not `below`: a word is wrong whose opposite alone stands in the activities."""
+    doubtful = [word for word in said.plain if word in DIRECTIONS and not said.knows(word)]
+    if not doubtful:
+        return
     source = frozenset(word for one in said.evidence for word in ev.words(one.folded))
-    for word in said.plain:
-        others = DIRECTIONS.get(word)
-        if others and not said.knows(word) and not others.isdisjoint(source):
+    for word in doubtful:
+        others = DIRECTIONS[word]
+        if not others.isdisjoint(source):
             yield f"says {word}, where the activities say {min(others & source)}"
 
 

@@ -40,11 +40,12 @@ _QUOTES = str.maketrans("\u2018\u2019\u201c\u201d«»", "''" + 4 * '"')
 
 def words(text: str) -> list[str]:
     """Words in lower case, identifiers taken apart: `HTTPAdapter.send` → http, adapter, send."""
-    return [
-        piece.casefold().replace("’", "'")
-        for token in _TOKEN.findall(text)
-        for piece in PIECE.findall(token)
-    ]
+    return [piece for token in _TOKEN.findall(text) for piece in _pieces(token)]
+
+
+@lru_cache(maxsize=16_384)
+def _pieces(token: str) -> tuple[str, ...]:
+    return tuple(piece.casefold().replace("’", "'") for piece in PIECE.findall(token))
 
 
 def stems(text: str) -> frozenset[str]:

@@ -107,7 +107,6 @@ def is_file(said: Statement, text: str) -> bool:
 
 def numbers(said: Statement) -> Iterator[str]:
     """Numbers are given by an activity, of the same unit, or counted by code."""
-    known = ev.counts(said.evidence)
     for index, token in enumerate(said.tokens):
         match = token.number
         digits = match[1] if match else NUMBERS.get(token.text.casefold())
@@ -115,7 +114,7 @@ def numbers(said: Statement) -> Iterator[str]:
             continue
         wanted = ev.number(digits)
         nouns = [stem(other.text) for other in said.tokens[index + 1 : index + 3]]
-        if _counted(said, wanted, nouns, known):
+        if _counted(said, wanted, nouns):
             continue
         if not any(wanted in one.numbers for one in said.evidence):
             yield f"gives the number {digits}, which the activities do not"
@@ -123,9 +122,8 @@ def numbers(said: Statement) -> Iterator[str]:
             yield f"gives {digits} in another unit than the activities"
 
 
-def _counted(
-    said: Statement, wanted: str, nouns: Sequence[str], known: dict[str, frozenset[int]]
-) -> bool:
+def _counted(said: Statement, wanted: str, nouns: Sequence[str]) -> bool:
+    known = ev.counts(said.evidence)
     if any(wanted == str(count) for noun in nouns for count in known.get(noun, ())):
         return True
     # "three types: …" counts activities that each say "type".

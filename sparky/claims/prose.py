@@ -64,9 +64,11 @@ def problems(text: str, source: str) -> list[str]:
         match = pattern.search(text)
         if match and (reason != "names an id of the prompt" or match.group() not in source):
             found.append(reason)
-    if any(unicodedata.category(char) in {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"} for char in text):
+    if not _plain(text) and any(
+        unicodedata.category(char) in {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"} for char in text
+    ):
         found.append("holds hidden characters")
-    foreign = _scripts(text) - {"LATIN"}
+    foreign = set() if _plain(text) else _scripts(text) - {"LATIN"}
     if foreign and (foreign := foreign - _scripts(source)):
         found.append(f"is written in {', '.join(sorted(foreign)).lower()} letters")
     leaked = _shingles(text) & _prompt_shingles()
@@ -83,6 +85,11 @@ def _loops(said: list[str]) -> bool:
         or any(said[i : i + 3] == said[i + 3 : i + 6] for i in range(len(said) - 5))
         or any(times > 1 for times in Counter(runs).values())
     )
+
+
+def _plain(text: str) -> bool:
+    """Whether it is ASCII that can be printed, as most texts are."""
+    return text.isascii() and text.isprintable()
 
 
 def _scripts(text: str) -> set[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
 from sparky.claims import evidence as ev
 from sparky.claims.evidence import Evidence
@@ -33,15 +33,14 @@ class Token:
     quoted: bool = False
     code: bool = False
     """Whether it stood between backticks."""
+    name: bool = field(init=False)
+    """Whether it has the form of an identifier, a path, a flag, a reference, an acronym."""
+    number: re.Match[str] | None = field(init=False, compare=False)
 
-    @property
-    def name(self) -> bool:
-        """Whether it has the form of an identifier, a path, a flag, a reference, an acronym."""
-        return self.quoted or _NAME.search(self.text) is not None
-
-    @property
-    def number(self) -> re.Match[str] | None:
-        return None if self.quoted else NUMBER.fullmatch(self.text)
+    def __post_init__(self) -> None:
+        named = self.quoted or _NAME.search(self.text) is not None
+        object.__setattr__(self, "name", named)
+        object.__setattr__(self, "number", None if self.quoted else NUMBER.fullmatch(self.text))
 
 
 class Statement:
@@ -52,9 +51,9 @@ class Statement:
         self.evidence: tuple[Evidence, ...] = tuple(ev.of(activity) for activity in activities)
 
     @cached_property
-    def tokens(self) -> list[Token]:
+    def tokens(self) -> tuple[Token, ...]:
         """Quotes as one token each, everything else between spaces."""
-        return list(_tokens(self.text))
+        return _tokens(self.text)
 
     @cached_property
     def words(self) -> list[str]:
@@ -106,7 +105,12 @@ class Statement:
         return ev.stands(token, self.evidence)
 
 
-def _tokens(text: str) -> Iterator[Token]:
+@lru_cache(maxsize=256)  # what a roll-up asks of again
+def _tokens(text: str) -> tuple[Token, ...]:
+    return tuple(_each_token(text))
+
+
+def _each_token(text: str) -> Iterator[Token]:
     position = 0
     first = True
     for match in [*_QUOTED.finditer(text), None]:
