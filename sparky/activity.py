@@ -58,7 +58,7 @@ _RANGES: dict[Change, tuple[float, float]] = {
 }
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=512)
 def traits(activity: Activity) -> Traits:
     """Kind of change, whether it breaks something, significance, and the reasons.
 

@@ -69,7 +69,7 @@ _NAME_SORTS = tuple((sort, _any(globs)) for sort, globs in _NAMES)
 _PUBLIC_NAME = _any(_PUBLIC_NAMES)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def sort(path: str) -> Sort:
     """What the file at `path` is for; `Sort.CODE` where the path says nothing else."""
     *folders, name = path.casefold().split("/")

@@ -38,7 +38,7 @@ class Subject:
     """Whether a mark says that it breaks something."""
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=1024)
 def parse(title: str) -> Subject:
     """Take a title apart. A prefix that is no known type (`src/http: …`) is an area only."""
     text = " ".join(title[:LONGEST].split())

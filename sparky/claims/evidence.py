@@ -43,7 +43,7 @@ def words(text: str) -> list[str]:
     return [piece for token in _TOKEN.findall(text) for piece in _pieces(token)]
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=8192)
 def _pieces(token: str) -> tuple[str, ...]:
     return tuple(piece.casefold().replace("’", "'") for piece in PIECE.findall(token))
 
@@ -212,7 +212,7 @@ class Evidence:
     """What the title's prefix says that it is about, such as tests."""
 
 
-@lru_cache(maxsize=1024)  # some 10 KB each: more than a point cites, not more than a night has
+@lru_cache(maxsize=512)  # some 10 KB each: more than a point cites, not more than a night has
 def of(activity: Activity) -> Evidence:
     """The evidence that one activity gives."""
     title = plain.line(activity.title)

@@ -235,7 +235,7 @@ NEAR: tuple[set[str], ...] = (
 """Acts that one change can be at once, where its title has a word for either."""
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def act(word: str) -> str | None:
     """The act that a stem names."""
     return next((name for name, stems in ACTS.items() if word in stems), None)

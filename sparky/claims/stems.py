@@ -14,7 +14,7 @@ _BRITISH = re.compile(r"(?<=\w{4}i)s(?=(?:e[sdr]?|ing|ers|ations?)$)")
 _VOWEL = re.compile(r"[aeiouy]")
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def stem(word: str) -> str:
     """What forms of a word share: `configure`, `Configured`, `configuration` → `configur`."""
     word = word.casefold().replace("’", "'").removesuffix("'s").replace("'", "")

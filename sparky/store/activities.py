@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from sparky.model import Activity, Window
 from sparky.store.codec import write
-from sparky.store.connection import SOON, execute
+from sparky.store.connection import SOON
+from sparky.store.direct import execute
 
 BATCH = 500
 T = TypeVar("T")
@@ -77,12 +78,12 @@ def replace_all(
     first = next(rest, [])
     if len(first) < BATCH:  # as nearly every window
         given = {**inside, **_given(first), "open": _opened(first)}
-        return execute(connection, _REPLACE, given).rowcount
+        return execute(connection, _REPLACE, given).count
     still_open: list[str] = []
     total = 0
     execute(connection, _CLEAR, inside)
     for batch in chain([first], rest):
-        total += execute(connection, _INSERT, {"repo": repo_id, **_given(batch)}).rowcount
+        total += execute(connection, _INSERT, {"repo": repo_id, **_given(batch)}).count
         still_open += _opened(batch)
     execute(connection, _CLEAR_OPENED, {**inside, "open": still_open})
     return total

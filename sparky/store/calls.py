@@ -11,7 +11,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from sparky.ports import Answer
 from sparky.store import tables as t
-from sparky.store.connection import execute, statement
+from sparky.store.connection import statement
+from sparky.store.direct import execute
 
 CACHED = "cached"
 """The outcome of a call that Sparky's own cache answered."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from sparky.store import tables as t
 from sparky.store.connection import statement, transaction
 
 OPEN = ("waiting", "running")
@@ -19,6 +20,20 @@ def run_state(states: set[str]) -> str:
     if states == {"failed"}:
         return "failed"
     return "done" if states <= {"done", "skipped"} else "partial"
+
+
+def finish(connection: sa.Connection, run_id: str) -> None:
+    """End the run whose jobs have all ended, unless somebody has opened one again.
+
+    Not in the statement that ended the last of them: one of its own sees the states of all.
+    """
+    j, r = t.jobs.c, t.runs.c
+    states = connection.execute(sa.select(j.state).where(j.run_id == run_id).distinct()).scalars()
+    connection.execute(
+        sa.update(t.runs)
+        .where(r.id == run_id, r.state == "running", r.pending == 0)
+        .values(state=run_state(set(states)), finished_at=sa.func.now())
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sparky.store import tables as t
-from sparky.store.desk import Bell, Desk
+from sparky.store.desk import Bell, Desk, finish
 
 MOST = 200
 """Messages of one stage in the broker, at most."""
@@ -89,7 +89,8 @@ class Dispatch(Desk):
         """Find what was lost and ring for it.
 
         Leases that ran out go back to waiting and burn an attempt; messages that the broker no
-        longer holds are sent again; waits that are over and room that is free are used.
+        longer holds are sent again; waits that are over and room that is free are used; runs of
+        which nothing is left have ended.
 
         Args:
             held: the steps whose messages wait in the broker. A message that a worker took and did
@@ -130,7 +131,17 @@ class Dispatch(Desk):
                     "held": list(held),
                 },
             )
-            return again + wake(connection, self.farm, t.STAGES, most=most)
+            bells = again + wake(connection, self.farm, t.STAGES, most=most)
+        self._finish_runs()
+        return bells
+
+    def _finish_runs(self) -> None:
+        """End the runs whose last job has ended, where the worker of it died before it did so."""
+        r = t.runs.c
+        ended = sa.select(r.id).where(r.farm == self.farm, r.state == "running", r.pending == 0)
+        with self._begin() as connection:
+            for run_id in connection.execute(ended).scalars().all():
+                finish(connection, run_id)
 
     def hand_back(self, worker: str) -> tuple[Bell, ...]:
         """Put back what this worker, which is about to end, has in work; burns no attempt.

@@ -22,7 +22,8 @@ from sparky.store import tables as t
 from sparky.store.activities import BATCH, batches, replace_all
 from sparky.store.calls import WRITE, Row
 from sparky.store.codec import dump, read, write
-from sparky.store.connection import SOON, connect, execute, statement, transaction
+from sparky.store.connection import SOON, connect, statement, transaction
+from sparky.store.direct import execute
 
 TOUCHED = timedelta(days=1)
 """How exactly it is known when content was last used; what is used often is written seldom."""
@@ -239,7 +240,7 @@ class Gateway:
         self, query: sa.TextClause, given: Mapping[str, object]
     ) -> tuple[Activity, ...]:
         with self._once() as connection:
-            found = execute(connection, query, given).scalars().all()
+            found = execute(connection, query, given).scalars()
         return tuple(read(Activity, payload) for payload in found)
 
     # chunks, answers, summaries: content-addressed, written once
@@ -253,7 +254,7 @@ class Gateway:
         """The chunks into which the last job before this one parted the same window."""
         given = {"repo": repo_id, "since": window.since, "until": window.until, "job": job_id}
         with self._once() as connection:
-            found = execute(connection, _CHUNKED, given).scalars().all()
+            found = execute(connection, _CHUNKED, given).scalars()
         return tuple(read(Chunk, payload) for payload in found)
 
     def brief(self, chunk: str, summary: str, repo_id: str, window: Window) -> Brief:
@@ -272,7 +273,7 @@ class Gateway:
             "fresh": fresh,
         }
         with self._once() as connection:
-            rows = execute(connection, _BRIEF, given).all()
+            rows = execute(connection, _BRIEF, given).rows
         if not rows:
             raise StoreError(f"chunk {chunk[:12]} is not in the database", remedy="Run it again")
         first, *rest = rows
@@ -328,7 +329,7 @@ class Gateway:
     ) -> dict[str, T]:
         query, given = _finding(table.name), {"keys": list(keys), "since": since}
         with self._once() as connection:
-            rows = execute(connection, query, given).all()
+            rows = execute(connection, query, given).rows
         if old := [row.key for row in rows if row.stale]:
             self._touch(table, old)
         return {row.key: read(kind, row.payload) for row in rows}
@@ -370,7 +371,7 @@ class Gateway:
         revision: int | None = None
         while revision is None:
             with self._once("digest") as connection:
-                revision = execute(connection, _REVISE, given).scalar_one_or_none()
+                revision = execute(connection, _REVISE, given).scalar()
         return replace(digest, revision=revision)
 
     def digests(self, repo_id: str | None = None, limit: int = 50) -> tuple[DigestLine, ...]:

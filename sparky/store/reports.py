@@ -12,8 +12,9 @@ from sparky.model import Digest, Provenance, Repo
 from sparky.ports import Census
 from sparky.store import tables as t
 from sparky.store.codec import dump, load
-from sparky.store.connection import execute, statement
+from sparky.store.connection import statement
 from sparky.store.desk import OPEN
+from sparky.store.direct import execute
 
 _GATHERED = sa.text("""
     SELECT jobs.census, jobs.activities, steps.stage, steps.key, steps.state, steps.result,
@@ -26,12 +27,12 @@ _GATHERED = sa.text("""
 """)
 # What brought an answer is named; there is nothing where nothing did.
 _USAGE = sa.text("""
-    SELECT coalesce(sum(prompt_tokens) FILTER (WHERE outcome <> 'cached'), 0),
-           coalesce(sum(completion_tokens) FILTER (WHERE outcome <> 'cached'), 0),
-           count(*) FILTER (WHERE outcome <> 'cached'),
-           count(*) FILTER (WHERE outcome = 'cached'),
-           array_agg(DISTINCT engine) FILTER (WHERE outcome IN ('ok', 'cached')),
-           array_agg(DISTINCT model) FILTER (WHERE outcome IN ('ok', 'cached'))
+    SELECT coalesce(sum(prompt_tokens) FILTER (WHERE outcome <> 'cached'), 0) AS prompt,
+           coalesce(sum(completion_tokens) FILTER (WHERE outcome <> 'cached'), 0) AS completion,
+           count(*) FILTER (WHERE outcome <> 'cached') AS calls,
+           count(*) FILTER (WHERE outcome = 'cached') AS hits,
+           array_agg(DISTINCT engine) FILTER (WHERE outcome IN ('ok', 'cached')) AS engines,
+           array_agg(DISTINCT model) FILTER (WHERE outcome IN ('ok', 'cached')) AS models
     FROM llm_calls WHERE job_id = :job
 """)
 
@@ -103,7 +104,7 @@ class Reports:
     def gathered(self, job_id: int) -> Gathered:
         """What a job's steps have brought together for its digest."""
         with statement(self.engine) as connection:
-            rows = execute(connection, _GATHERED, {"job": job_id}).all()
+            rows = execute(connection, _GATHERED, {"job": job_id}).rows
         return Gathered(
             census=load(Census, (rows[0].census if rows else None) or dump(Census({}))),
             summaries=tuple(
@@ -119,19 +120,18 @@ class Reports:
     def with_usage(self, digest: Digest, job_id: int) -> Digest:
         """The digest, its provenance naming what answered the job's calls, and what they cost."""
         with statement(self.engine) as connection:
-            row = execute(connection, _USAGE, {"job": job_id}).one()
-        prompt, completion, calls, hits, engines, models = row
+            (told,) = execute(connection, _USAGE, {"job": job_id}).rows
         made = digest.provenance
         return replace(
             digest,
             provenance=replace(
                 made,
-                engine=", ".join(engines or [made.engine]),
-                model=", ".join(models or [made.model]),
-                prompt_tokens=prompt,
-                completion_tokens=completion,
-                engine_calls=calls,
-                cache_hits=hits,
+                engine=", ".join(told.engines or [made.engine]),
+                model=", ".join(told.models or [made.model]),
+                prompt_tokens=told.prompt,
+                completion_tokens=told.completion,
+                engine_calls=told.calls,
+                cache_hits=told.hits,
             ),
         )
 

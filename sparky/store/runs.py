@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from sparky.model import Window
 from sparky.store import tables as t
-from sparky.store.desk import OPEN, Bell, Desk, run_state
+from sparky.store.desk import OPEN, Bell, Desk, finish
 from sparky.store.dispatch import wake
 
 # Runs with a job and a fetch step for each repository: those without a digest first, then those
@@ -232,14 +232,7 @@ def leave(connection: sa.Connection, repo_id: str) -> None:
             .returning(r.pending)
         ).scalar_one()
         if left == 0:
-            states = connection.execute(
-                sa.select(j.state).where(j.run_id == run_id).distinct()
-            ).scalars()
-            connection.execute(
-                sa.update(t.runs)
-                .where(r.id == run_id)
-                .values(state=run_state(set(states)), finished_at=sa.func.now())
-            )
+            finish(connection, run_id)
 
 
 def _cancel(connection: sa.Connection, run_id: str) -> bool:

@@ -18,8 +18,8 @@ from sparky.model import Repo, Window
 from sparky.ports import Claim
 from sparky.retries import Anew, Decision, Stop, Wait
 from sparky.store import tables as t
-from sparky.store.connection import execute
-from sparky.store.desk import OPEN, Bell, Desk, run_state
+from sparky.store.desk import OPEN, Bell, Desk, finish
+from sparky.store.direct import execute
 from sparky.store.dispatch import MOST, label, wake
 
 _CLAIM = sa.text("""
@@ -263,7 +263,7 @@ class Work(Desk):
             "opened": len(opened) if following == "summarize" else 0,
         }
         with self._once("complete") as connection:
-            rows = execute(connection, _ADVANCE, given).all()
+            rows = execute(connection, _ADVANCE, given).rows
         if not rows:
             return None
         bells = tuple(
@@ -278,13 +278,18 @@ class Work(Desk):
 
     def _close(self, claim: Claim, given: Mapping[str, Any]) -> tuple[Bell, ...] | None:
         """End the step and its job."""
-        with self._begin("complete") as connection:
+        with self._once("complete") as connection:
             row = execute(connection, _CLOSE, given).first()
-            if row is None:
-                return None
-            if row.pending == 0:
-                self._finish_run(connection, row.run_id)
-            return wake(connection, self.farm, (claim.stage,)) if row.more else ()
+        if row is None:
+            return None
+        if row.pending == 0:
+            # Who dies before this leaves it to the sweeper.
+            with self._begin("finish") as connection:
+                finish(connection, row.run_id)
+        if not row.more:
+            return ()
+        with self._once() as connection:
+            return wake(connection, self.farm, (claim.stage,))
 
     def fail(self, claim: Claim, decision: Decision, error: str) -> tuple[Bell, ...] | None:
         """End the attempt badly: try again, wait, begin the job anew, or stop. Returns bells, or
@@ -399,19 +404,7 @@ class Work(Desk):
             .returning(r.pending)
         ).scalar_one()
         if left == 0:
-            self._finish_run(connection, run_id)
-
-    def _finish_run(self, connection: sa.Connection, run_id: str) -> None:
-        """Every job has ended: a statement of its own sees the states in which all of them did."""
-        j, r = t.jobs.c, t.runs.c
-        states = connection.execute(
-            sa.select(j.state).where(j.run_id == run_id).distinct()
-        ).scalars()
-        connection.execute(
-            sa.update(t.runs)
-            .where(r.id == run_id)
-            .values(state=run_state(set(states)), finished_at=sa.func.now())
-        )
+            finish(connection, run_id)
 
 
 def _following(stage: str, keys: Sequence[str]) -> str:
