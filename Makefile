@@ -38,8 +38,9 @@ run:
 
 # Tests of the stack have Docker Engines of their own, one set at a time: they run after the others, alone.
 STACK_TESTS := tests/swarm
-# Those that start a whole Swarm take half an hour: `make lab`.
-ENGINE_TESTS := $(addprefix tests/swarm/test_,compose.py farm.py farm_monitoring.py operations.py)
+# One of them deploys the stack on a real Swarm; those that do more of it take half an hour: `make lab`.
+FARM_TESTS := tests/swarm/test_farm.py
+ENGINE_TESTS := $(addprefix tests/swarm/test_,compose.py farm_monitoring.py operations.py)
 # Those that start three nodes want the machine without the one of the others.
 NODES_TESTS := tests/swarm/test_nodes.py
 TOGETHER := --numprocesses logical --maxprocesses 4 --dist loadfile
@@ -48,14 +49,14 @@ test: $(if $(ARGS),$(if $(findstring $(STACK_TESTS),$(ARGS)),setup-lab,setup-dev
 test: ## Run the tests: make test ARGS="tests/unit -k chunks"
 ifeq ($(strip $(ARGS)),)
 	$(BIN)/pytest $(TOGETHER) --ignore $(STACK_TESTS)
-	$(BIN)/pytest $(STACK_TESTS) $(addprefix --ignore ,$(ENGINE_TESTS) $(NODES_TESTS))
+	$(BIN)/pytest $(STACK_TESTS) --timeout 1200 $(addprefix --ignore ,$(ENGINE_TESTS) $(NODES_TESTS))
 else
 	$(BIN)/pytest $(if $(findstring $(STACK_TESTS),$(ARGS)),,$(TOGETHER)) $(ARGS)
 endif
 
 lab: setup-lab ## Run the tests that start Docker Engines and deploy the stack on them; as root
-	$(BIN)/pytest $(ENGINE_TESTS) --durations 20
-	$(BIN)/pytest $(NODES_TESTS) --durations 20
+	$(BIN)/pytest $(FARM_TESTS) $(ENGINE_TESTS) --timeout 1200 --durations 20
+	$(BIN)/pytest $(NODES_TESTS) --timeout 1200 --durations 20
 
 smoke: setup-smoke ## Test Sparky's image as a worker under pytest-celery, on a Docker Engine; as root
 	$(BIN)/python -m tests.smoke $(ARGS)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis
@@ -13,6 +14,7 @@ from sparky.ports import Answer
 from sparky.store.cache import AWAY, CachedGateway, Hot, for_client, prune, stats
 from sparky.store.calls import Calls
 from sparky.store.connection import connect
+from sparky.store.fresh import Fresh
 from tests.servers import Servers
 
 ANSWER = Answer("Done.", "m", 100, 7, engine="vllm", server="http://gpu")
@@ -104,6 +106,18 @@ def test_without_redis_everything_works_and_redis_is_left_alone_for_a_while(
     watch.seconds = AWAY
     assert hot.size() is not None
     store.close()
+
+
+def test_an_answer_that_was_replaced_is_forgotten_near_at_hand(store: CachedGateway) -> None:
+    """A run that asks the engine again must not be answered by Redis with what was said before."""
+    store.put_answer("k", ANSWER)
+    assert store.answer("k") is not None
+    Fresh(store, since=datetime.now(UTC) + timedelta(hours=1)).put_answer(
+        "k", replace(ANSWER, text="Done again.")
+    )
+    found = store.answer("k")
+    assert found is not None
+    assert found.text == "Done again."
 
 
 def test_pruned_answers_are_gone_everywhere(store: CachedGateway) -> None:
