@@ -29,5 +29,8 @@ class Together(bootsteps.StartStopStep):
         self._timer = parent.timer.call_repeatedly(SECONDS, events.flush)
 
     def stop(self, parent: Any) -> None:
+        """Let what still ends be told at once: there is no timer any more."""
         if self._timer is not None:
             self._timer.cancel()
+        if parent.event_dispatcher is not None and parent.hub:
+            parent.event_dispatcher.on_send_buffered = parent.on_send_event_buffered
