@@ -11,8 +11,12 @@ and it refuses true sentences in words of their own.
     acts         what was done, to what, and what was not
     directions   what became what, and what was put where
     clauses      what stands behind a verb belongs to it
+    faults       what was wrong, and never its remedy
+    states       what is only proposed
     wording      reasons, and all other words
     prose        the form of a text alone
+    implied      what paths, counts and states stand for
+    message      what of a message says what was done
     evidence     what activities say
     lexicon      words that mean the same, and words that say nothing
     verbs        verbs that titles begin with

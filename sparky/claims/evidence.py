@@ -1,18 +1,20 @@
 """What activities say, in the forms in which a claim can be looked up: words, names, numbers, pairs.
 
 Evidence is the title, the part of the body that an engine is shown, all paths, labels, people, the
-state, and the counts that code knows. A longer body would let almost any sentence pass.
+state, and the counts that code knows. A longer body would let almost any sentence pass. What a
+message says to its reader, and its links and code, may be named, but say nothing of what was done.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from sparky import paths, plain, points
+from sparky.claims import implied, message
 from sparky.claims.lexicon import FUNCTION, NUMBERS, act
 from sparky.claims.stems import stem
 from sparky.model import Activity, Change, Kind, Role
@@ -73,47 +75,9 @@ def clauses(text: str) -> list[str]:
     return [part.strip() for part in _CLAUSE.split(text) if part and part.strip()]
 
 
-_IMPLIED: dict[Sort, str] = {
-    Sort.TESTS: "test tests suite",
-    Sort.DOCUMENTATION: "documentation docs guide page section",
-    Sort.CHANGELOG: "changelog change log release notes",
-    Sort.BUILD: "build project",
-    Sort.LOCK: "dependency lock",
-}
-_EXTENSIONS = {
-    "py": "python",
-    "rs": "rust crate",
-    "ts": "typescript",
-    "js": "javascript",
-    "md": "markdown",
-    "yml": "yaml",
-    "rb": "ruby",
-    "sh": "shell",
-    "zsh": "shell zsh",
-    "tcl": "tcl",
-    "svg": "image",
-    "png": "image",
-    "jpg": "image",
-}
-
-
-def _implied(activity: Activity) -> Iterator[str]:
-    """Words that the paths and the counts of an activity stand for."""
-    for file in activity.files:
-        yield _IMPLIED.get(paths.sort(file.path), "")
-        yield _EXTENSIONS.get(file.path.rpartition(".")[2].casefold(), "")
-        if ".github/workflows" in file.path:
-            yield "workflow ci github actions"
-        if ".pre-commit-config" in file.path:
-            yield "hook"
-        if file.renamed_from is not None:
-            yield "rename move"
-    if activity.additions and not activity.deletions:
-        yield "add"
-    if activity.deletions and not activity.additions:
-        yield "remove"
-    yield activity.kind.replace("_", " ")
-    yield activity.state
+def of_path(path: str) -> frozenset[str]:
+    """Stems of a path, and of what it stands for."""
+    return stems(" ".join((path, *implied.of_path(path))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +160,12 @@ class Evidence:
     folded: str
     """Title, body, paths, labels and people in one case."""
     paths: tuple[str, ...]
+    spoken: str
+    """The title as far as it says what was done; what stands below a title that says nothing."""
     title: frozenset[str]
-    """Stems of the title without words of grammar; of what stands below a title that says nothing."""
+    """Stems of its words that are not grammar."""
+    message: frozenset[str]
+    """Stems of title, body and labels, as far as they say what was done."""
     stems: frozenset[str]
     """Stems of everything, with those that paths and counts imply."""
     implied: frozenset[str]
@@ -216,7 +184,7 @@ class Evidence:
 def of(activity: Activity) -> Evidence:
     """The evidence that one activity gives."""
     title = plain.line(activity.title)
-    spoken = points.title(activity) or title
+    spoken = message.of_title(points.title(activity) or title)
     body = plain.body(activity.body)
     files = [path for file in activity.files for path in (file.path, file.renamed_from) if path]
     people = [
@@ -224,16 +192,20 @@ def of(activity: Activity) -> Evidence:
         for credit in activity.credits
     ]
     prose = f"{title}\n{body}"
-    implied = stems(" ".join(_implied(activity)))
+    facts = stems(" ".join(implied.of(activity)))
     everything = "\n".join([prose, *files, *activity.labels, *people, activity.key])
-    parts = (spoken, *clauses(title), *clauses(body))
+    heard = f"{message.of_title(title)}\n{message.of_body(body)}"
+    said = stems("\n".join([heard, *activity.labels]))
+    parts = (spoken, *clauses(heard))
     return Evidence(
         activity=activity,
         folded=fold(everything),
         paths=tuple(files),
+        spoken=spoken,
         title=content(spoken),
-        stems=stems(everything) | implied,
-        implied=implied,
+        message=said,
+        stems=said | stems("\n".join([*files, *people, activity.key])) | facts,
+        implied=facts,
         numbers=numbers(f"{prose} {' '.join(activity.labels)} {' '.join(files)}")
         | ({number(activity.oid)} if activity.kind is Kind.RELEASE else set()),
         clauses=tuple(

@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 
 from sparky.claims import evidence as ev
 from sparky.claims.evidence import Evidence
+from sparky.claims.implied import is_proposal
 from sparky.claims.lexicon import FREE, SOFT, act, supported
 from sparky.claims.stems import stem
 from sparky.model import Activity, Kind
@@ -97,6 +98,11 @@ class Statement:
             one.activity.kind is Kind.ISSUE and one.activity.state != "closed"
             for one in self.evidence
         )
+
+    @cached_property
+    def proposals(self) -> bool:
+        """Whether none of the activities changed anything."""
+        return all(is_proposal(one.activity) for one in self.evidence)
 
     def knows(self, word: str) -> bool:
         return supported(stem(word), self.stems)
