@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from sparky.claims import evidence as ev
 from sparky.claims.lexicon import (
@@ -27,7 +28,7 @@ from sparky.claims.lexicon import (
 from sparky.claims.names import is_file
 from sparky.claims.statement import Statement
 from sparky.claims.stems import stem
-from sparky.claims.verbs import is_verb
+from sparky.claims.verbs import ADDING, is_verb
 from sparky.model import Change
 from sparky.paths import Sort
 
@@ -81,8 +82,6 @@ def lead(said: Statement) -> Iterator[str]:
     """The verb that the text begins with is the verb of a title, or one near to it."""
     word = stem(said.plain[0]) if said.plain else ""
     verb = act(word)
-    if said.issues and verb not in {None, "open"} and word not in said.titles:
-        yield f"says {said.plain[0]} of an issue that is open"
     titles = [
         next((a for w in one.title_words[:4] if (a := act(stem(w)))), None) for one in said.evidence
     ]
@@ -90,11 +89,21 @@ def lead(said: Statement) -> Iterator[str]:
         return
     near = any(
         (title in {"document", "test"} and supported(word, one.stems))
-        or ({verb, str(title)} in NEAR and supported(word, one.title))
+        or ({verb, str(title)} in NEAR and _near(word, str(title), one))
         for one, title in zip(said.evidence, titles, strict=True)
     )
     if not near:
         yield f"says {said.plain[0]}, where the activities say {titles[0]}"
+
+
+def _near(word: str, title: str, one: ev.Evidence) -> bool:
+    """Whether a title has a word for a verb near its own; `fix the support of oil` adds no support."""
+    if not supported(word, one.title):
+        return False
+    if title != "fix" or act(word) != "add":
+        return True
+    behind = (stem(w) for to, w in pairwise(one.title_words) if to == "to")
+    return not ADDING.isdisjoint(one.title) or any(supported(word, {verb}) for verb in behind)
 
 
 def borrowed(said: Statement) -> Iterator[str]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 
-from sparky.claims import acts, clauses, directions, names, prose, wording
+from sparky.claims import acts, clauses, directions, faults, names, prose, states, wording
 from sparky.claims import evidence as ev
 from sparky.claims.lexicon import FREE, FUNCTION, NEGATIONS, act, supported
 from sparky.claims.statement import Statement, distinct
@@ -29,6 +29,7 @@ _CHECKS: tuple[Callable[[Statement], Iterator[str]], ...] = (
     directions.pairs,
     directions.places,
     directions.versions,
+    directions.lies,
     acts.negations,
     acts.contraries,
     acts.mended,
@@ -36,6 +37,11 @@ _CHECKS: tuple[Callable[[Statement], Iterator[str]], ...] = (
     clauses.named,
     clauses.spelled,
     clauses.things,
+    clauses.begun,
+    faults.causes,
+    faults.remedies,
+    faults.either,
+    states.proposed,
     wording.reasons,
     wording.meaning,
     wording.words,

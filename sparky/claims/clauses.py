@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
-from sparky.claims.evidence import words
-from sparky.claims.lexicon import FUNCTION, SYMPTOMS, act, supported
+from sparky.claims.evidence import stems, words
+from sparky.claims.lexicon import FUNCTION, KINDS, SYMPTOMS, act, supported
 from sparky.claims.statement import Statement
 from sparky.claims.stems import stem
 from sparky.claims.verbs import (
     ADVERBS,
     BARE,
     FINITE,
+    GRANTED,
     LETTING,
     MENDED,
     NOUNS,
@@ -38,7 +40,8 @@ def swapped(said: Statement) -> Iterator[str]:
         if not title or not is_verb(title[0]) or _may(verb, rest, title):
             continue
         behind = _bare(title[1:])
-        if not behind or _bare(rest)[:_ALIKE] != behind[:_ALIKE]:
+        alike = _granted(verb, rest, title) or _bare(rest)[:_ALIKE] == behind[:_ALIKE]
+        if not behind or not alike:
             continue
         wrong = not SYMPTOMS.isdisjoint(behind[:2])
         if stem(verb) == stem("fix") and stem(title[0]) in MENDED and wrong:
@@ -52,6 +55,25 @@ def _may(verb: str, rest: Sequence[str], title: Sequence[str]) -> bool:
         return False
     turned = stem(title[0]) in LETTING and stem(verb) not in LETTING
     return not turned or rest.count("to") > title.count("to")
+
+
+def _granted(verb: str, rest: Sequence[str], title: Sequence[str]) -> bool:
+    """Whether a thing is told as added that was only let in; an option to accept is a new one."""
+    if stem(title[0]) not in GRANTED or act(stem(verb)) != "add":
+        return False
+    new = not KINDS["flag"].isdisjoint(map(stem, rest))
+    return not new and _thing(rest) == _thing(title[1:])
+
+
+def begun(said: Statement) -> Iterator[str]:
+    """Nothing stands before a title that is told word for word: `Arr close the valve`."""
+    if not said.words or is_verb(first := said.words[0]) or first in FUNCTION:
+        return
+    for one in said.evidence:
+        title = list(one.title_words[:_ALIKE])
+        told = any(said.words[at : at + _ALIKE] == title for at in (1, 2, 3))
+        if told and len(title) == _ALIKE and stem(first) not in stems(one.activity.title):
+            yield f"puts {first} before the title"
 
 
 def named(said: Statement) -> Iterator[str]:
@@ -80,22 +102,35 @@ def named(said: Statement) -> Iterator[str]:
 
 
 def spelled(said: Statement) -> Iterator[str]:
-    """A verb that stands only within a name was not done: `call delete_everything()`."""
-    if not said.words or not said.words[0].endswith("ed"):
-        return
-    verb = said.words[0]
-    titles = [_verb_first(one.title_words) for one in said.evidence]
-    if any(title and same(verb, title[0]) for title in titles):
+    """A verb that stands only within a name was not done, nor meant: `call delete_everything()`."""
+    verbs = [(verb, "done") for verb in _done(said)] + [(verb, "meant") for verb in _meant(said)]
+    if not verbs:
         return
     prose, names = set[str](), set[str]()
     for one in said.evidence:
         for token in Statement(f"{one.activity.title}\n{one.activity.body}", ()).tokens:
             (names if token.name else prose).update(map(stem, words(token.text)))
-    done = stem(verb)
-    if not supported(done, prose) and any(
-        done == name or act(done) == act(name) is not None for name in names
-    ):
-        yield f"says {verb} as done, where it is a part of a name"
+    for verb, how in verbs:
+        found = stem(verb)
+        if not supported(found, prose) and any(
+            found == name or act(found) == act(name) is not None for name in names
+        ):
+            yield f"says {verb} as {how}, where it is a part of a name"
+
+
+def _done(said: Statement) -> Iterator[str]:
+    """The verb that a text begins with, unless a title begins with it."""
+    if said.words and said.words[0].endswith("ed"):
+        titles = [_verb_first(one.title_words) for one in said.evidence]
+        if not any(title and same(said.words[0], title[0]) for title in titles):
+            yield said.words[0]
+
+
+def _meant(said: Statement) -> Iterator[str]:
+    """Verbs that say what for: `to delete it`."""
+    for before, verb in pairwise(said.plain):
+        if before == "to" and verb in BARE:
+            yield verb
 
 
 def things(said: Statement) -> Iterator[str]:

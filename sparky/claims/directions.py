@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
+from sparky import paths
 from sparky.claims import evidence as ev
-from sparky.claims.lexicon import DIRECTIONS, FREE, FUNCTION, act
+from sparky.claims.evidence import Evidence
+from sparky.claims.lexicon import DIRECTIONS, FREE, FUNCTION, NUMBERS, act, supported
 from sparky.claims.statement import Statement
 from sparky.claims.stems import stem
+from sparky.paths import Sort
 
 _TO_VERSION = re.compile(r"\b(?:updat|upgrad|bump)\w*\s.*\bto\s+(?:version\s+)?v?\d", re.IGNORECASE)
 
@@ -59,6 +62,30 @@ def places(said: Statement) -> Iterator[str]:
         told = _named(" ".join(said.words[1:]))
         if same and what and not what & told and place & told:
             yield f"says {said.plain[0]} of what it was taken from"
+
+
+_IN = re.compile(
+    r"\b(?:in|for|of|within|from) (?:the |an? )?(?P<place>\w+(?: \w+){0,2})[.,]", re.IGNORECASE
+)
+_BESIDE = frozenset({Sort.TESTS, Sort.DOCUMENTATION, Sort.CHANGELOG, Sort.LOCK})
+
+
+def lies(said: Statement) -> Iterator[str]:
+    """A place that no message tells of, but a path, is told where all changed code lies there."""
+    matches = list(_IN.finditer(said.text))
+    message = frozenset[str]().union(*(one.message for one in said.evidence if matches))
+    for match in matches:
+        named = _named(match["place"]) - NUMBERS.keys()
+        place = {w for w in named if not supported(w, message) and not w.isdigit()}
+        if place and not any(_within(place, one) for one in said.evidence):
+            yield f"says {match.group()[:-1]!r}, where only some of it lies"
+
+
+def _within(place: Set[str], one: Evidence) -> bool:
+    """Whether all files of a change lie at a place; tests, pages and locks only where all are such."""
+    files = one.paths
+    code = [path for path in files if paths.sort(path) not in _BESIDE] or files
+    return all(any(supported(word, ev.of_path(path)) for word in place) for path in code)
 
 
 def _named(text: str) -> frozenset[str]:

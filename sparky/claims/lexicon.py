@@ -242,8 +242,8 @@ def act(word: str) -> str | None:
 
 
 NEGATIONS = frozenset(
-    "no not never none cannot without neither nor don't doesn't didn't isn't aren't wasn't won't"
-    " can't shouldn't mustn't dont doesnt isnt wont".split()
+    "no not never none nothing cannot without neither nor don't doesn't didn't isn't aren't wasn't"
+    " won't can't shouldn't mustn't dont doesnt isnt wont".split()
 )
 NEGATIVE = _stems(
     "avoid prevent stop disable remove drop fix ignore skip reject refuse disallow forbid exclude"

@@ -101,6 +101,14 @@ _PAST = {
 LETTING = frozenset(map(stem, "let make have".split()))
 """Verbs behind which another one stands as it is: `let it sleep` is `allowed it to sleep`."""
 
+ADDING = frozenset(
+    map(stem, "add introduce create insert implement append include missing lack forget".split())
+)
+"""Words of a title on a fix by which it may be told as something added: `fix missing marks`."""
+
+GRANTED = frozenset(map(stem, "enable activate allow permit accept".split()))
+"""Verbs whose thing was there before: `allow brass` adds no brass."""
+
 BARE = (
     frozenset(word.strip("'") for word in (*_GROUPS.split(), *_MORE.split(), *vocabulary.VERBS))
     - ADVERBS
