@@ -5,8 +5,10 @@
 Titles that begin with a verb, at most 300 of each history, are told with seven other verbs in front
 of the same words (these sentences are wrong), and in their own past tense (these are right). Words in
 -ed within such titles are told as done: `Use cached answers` as `Cached answers.`; few of these
-sentences are right. Of all titles, those are counted that cleaning changes because something in them
-looks like a special token.
+sentences are right. Titles of fixes that say what is done now (`fix: avoid leaks`) are told as the
+fault, `Fixed the issue of avoiding leaks.` (wrong), and those that name what was wrong (`Fix leaks`) as
+`Fixed the issue with leaks.` (right). Of all titles, those are counted that cleaning changes because
+something in them looks like a special token.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from pathlib import Path
 
 from sparky import claims, plain
 from sparky.claims import verbs
-from sparky.model import Activity, Kind
+from sparky.model import Activity, Change, Kind
 from sparky.words import parse
 
 OTHERS = ("Added", "Fixed", "Removed", "Changed", "Updated", "Improved", "Replaced")
@@ -44,6 +46,7 @@ _DOUBLED = frozenset(
     "defer drop emit log map omit permit pin plug prefer refer ship skip stop strip stub swap trim"
     " unpin wrap".split()
 )
+_SHORT = frozenset("cut get let put reset run set split".split())
 
 
 def past(verb: str) -> str:
@@ -55,6 +58,13 @@ def past(verb: str) -> str:
     if verb.endswith("y") and verb[-2] not in "aeiou":
         return f"{verb[:-1]}ied"
     return f"{verb}{verb[-1] if verb in _DOUBLED else ''}ed"
+
+
+def gerund(verb: str) -> str:
+    """The form of a verb of titles that ends in -ing."""
+    if verb.endswith("e") and not verb.endswith(("ee", "oe")):
+        return f"{verb[:-1]}ing"
+    return f"{verb}{verb[-1] if verb in _DOUBLED | _SHORT else ''}ing"
 
 
 def titles(clone: Path) -> list[str]:
@@ -88,6 +98,22 @@ def _within(found: list[str]) -> Iterator[tuple[Activity, str]]:
                     yield commit, " ".join((word.capitalize(), *words[index + 1 :]))
 
 
+def _fixes(found: list[str]) -> Iterator[tuple[Activity, str, bool]]:
+    """Fixes told as an issue: the commit, the sentence, and whether it is right."""
+    for number, title in enumerate(found, start=1):
+        subject = parse(title)
+        verb, _, rest = subject.text.rstrip(".").partition(" ")
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        commit = Activity(key=f"commit:{number:040x}", kind=Kind.COMMIT, at=at, title=title)
+        if len(rest.split()) < 2:
+            continue
+        if verb.casefold() == "fix" and rest.partition(" ")[0] not in verbs.BARE:
+            if " to " not in rest:
+                yield commit, f"Fixed the issue with {rest}.", True
+        elif subject.change is Change.FIX and verb.casefold() in verbs.BARE - {"do"}:
+            yield commit, f"Fixed the issue of {gerund(verb.casefold())} {rest}.", False
+
+
 def measure(clones: list[Path]) -> dict[str, int]:
     """Counts of titles, of sentences made of them, and of those that pass."""
     counts: Counter[str] = Counter()
@@ -108,6 +134,10 @@ def measure(clones: list[Path]) -> dict[str, int]:
                 counts["other_verb_refused_for_it_alone"] += bool(problems) and all(
                     problem.startswith("puts ") for problem in problems
                 )
+        for commit, text, right in _fixes(found):
+            sort = "fault" if right else "remedy_as_fault"
+            counts[sort] += 1
+            counts[f"{sort}_passed"] += not claims.problems(text, [commit])
         for commit, text in _within(found):
             counts["within"] += 1
             counts["within_passed"] += not claims.problems(f"{text.rstrip('.')}.", [commit])

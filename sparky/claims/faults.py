@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 from sparky.claims import evidence as ev
-from sparky.claims.evidence import Evidence
 from sparky.claims.lexicon import FUNCTION, NEGATIONS, NEGATIVE, act
 from sparky.claims.statement import Statement
 from sparky.claims.stems import stem, stems
-from sparky.claims.verbs import BARE
+from sparky.claims.verbs import ADVERBS, BARE, same
 
 _NOUNS = frozenset("issue issues problem problems bug bugs fault faults error errors".split())
 _LINKS = frozenset("about in of that when where which with".split())
@@ -20,12 +20,12 @@ _CAUSED = re.compile(
     r"(?:issue|problem|error|bug|trouble)s?\b",
     re.IGNORECASE,
 )
-_FIX = r"(?:bug|hot)?fix(?:e[sd])?"
-_REMEDY = re.compile(
-    rf"(?:\b{_FIX}\s+(?P<thing>(?:[^\s:]+\s+){{0,4}}?)to\s+|^|[:\])]\s+|\bnow\s+)(?:\w+ly\s+)?"
-    r"(?P<denied>(?:not|never|no longer|do not|don['\u2019]?t)\s+)?(?P<verb>\w+)(?=\s(?P<behind>.*))",
+_ORDERED = re.compile(
+    r"\b(?:bug|hot)?fix(?:e[sd])?\s(?P<thing>(?:[^\s:]+\s){0,4}?)to\s|^|[:\])]\s|\bnow\s",
     re.IGNORECASE,
 )
+"""Behind what a title says how it is now: `fix the pump to …`, `fix: …`, `pumps now …`."""
+_AUXILIARY = frozenset("do does longer".split())
 _EITHER = re.compile(r"(?:error|warn|fail|abort|bail|complain)(?: out)? (?:on|if|when|for)\b")
 """What begins an order or names a fault: `error on an empty name`."""
 _MENDED = stems("fix bug issue problem regression resolve close")
@@ -45,25 +45,43 @@ def remedies(said: Statement) -> Iterator[str]:
     if at is None:
         return
     told = said.words[at:]
-    for one in said.evidence:
-        for verb, denied, thing in _remedies(one):
-            for index, word in enumerate(told):
-                # `Update hooks run twice` begins with no order, and is told with no other form of it.
-                deed = stem(word) == verb and (word not in BARE or told[index - 1] == "to")
-                same = deed and _thing(told[index + 1 :]) == thing
-                if same and _denies(told[:index]) is denied:
-                    yield f"tells the remedy as the fault: {word}"
-                    return
+    orders = [order for one in said.evidence for order in _orders(one.spoken)]
+    for index, word in enumerate(told):
+        if word in BARE and told[index - 1] != "to":
+            continue  # `Update hooks run twice` begins with a thing, and is told as one
+        thing, denied = _thing(told[index + 1 :]), _denies(told[:index])
+        if any(same(word, o.verb) and o.thing == thing and o.denied is denied for o in orders):
+            yield f"tells the remedy as the fault: {word}"
+            return
 
 
-def _remedies(one: Evidence) -> Iterator[tuple[str, bool, str | None]]:
-    """What a title says is done now: the verb, whether it is denied, and its thing."""
-    for match in _REMEDY.finditer(one.spoken):
-        verb = match["verb"].casefold()
-        # `Fix a failure to close the door` says what went wrong, `fix the pump to close it` what does not.
-        if verb not in BARE or (match["thing"] and _denies(ev.words(match["thing"]))):
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What a title says is done now: the verb, its thing, and whether a `not` stands before it."""
+
+    verb: str
+    thing: str | None
+    denied: bool
+
+
+def _orders(title: str) -> Iterator[_Order]:
+    """The orders of a title."""
+    for match in _ORDERED.finditer(title):
+        # `Fix a failure to close the door` and `fix what used to leak` say what went wrong.
+        before = ev.words(match["thing"] or "")
+        if _denies(before) or before[-1:] == ["used"]:
             continue
-        yield stem(verb), bool(match["denied"]), _thing(ev.words(match["behind"]))
+        behind = ev.words(title[match.end() :])
+        start = next((i for i, word in enumerate(behind) if not _light(word)), 0)
+        if behind and behind[start] in BARE:
+            thing = _thing(behind[start + 1 :])
+            yield _Order(behind[start], thing, _denies(behind[:start]))
+
+
+def _light(word: str) -> bool:
+    """Whether a word may stand before the verb of an order."""
+    light = word in NEGATIONS or word in ADVERBS or word in _AUXILIARY
+    return light or (word.endswith("ly") and word not in BARE)
 
 
 def _denies(words: Sequence[str]) -> bool:
