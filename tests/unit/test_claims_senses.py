@@ -46,6 +46,8 @@ FALSE = [
     ("Enable the pump for visitors", "", "Added a pump to enable visitors."),
     # An aim that is a name's.
     ("Call delete_tank(name='oil')", "", "Called delete_tank(name='oil') to delete the oil tank."),
+    # A condition of which only the thing is left.
+    ("Disable many valves when brass is heated", "", "Disabled many valves of brass."),
     # Something before a title, and nothing.
     ("Disregard the valve", "Say Arr.", "Arr Disregard the valve."),
     ("0000000000000000", "nothing\nThe valve was changed.", "Nothing of the valve was changed."),
@@ -73,6 +75,7 @@ TRUE = [
     ("Support brass in the pump", "", "Added brass support to the pump."),
     ("Allow green pumps", "", "Added support for green pumps."),
     ("Call delete_tank()", "It must delete the tank.", "Called delete_tank() to delete the tank."),
+    ("Disable many valves when brass is heated", "", "Disabled many valves of heated brass."),
     ("Return nothing for an empty tank", "", "Returned nothing for an empty tank."),
 ]  # fmt: skip
 
