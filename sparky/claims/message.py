@@ -11,7 +11,7 @@ _LINK = re.compile(r"\b(?:\w+://|www\.)\w\S*", re.IGNORECASE)
 _CODE = re.compile(r"(?<!\S)\S*(?:[^\w\s];\S|;[^\w\s])\S*")
 _SENTENCE = r"[^.!?\n]*"
 _ADDRESS = re.compile(
-    r"(?:^|(?<=[.!?] ))[\W_]*(?:(?:note|message|memo|reminder|instructions?|orders?) )?"
+    r"(?:^|(?<=[.!?] ))[^\w\n]*(?:(?:note|message|memo|reminder|instructions?|orders?) )?"
     rf"to (?:the|all|any|every|whoever|whatever|my|our)\b[^:.!?\n]{{1,60}}: {_SENTENCE}",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -21,7 +21,7 @@ _ORDER = re.compile(
     re.IGNORECASE,
 )
 _TURN = re.compile(
-    r"^[\W_]*(?:x\] )?(?:ai|llm|assistant|language model)[:,] .*", re.IGNORECASE | re.MULTILINE
+    r"^[^\w\n]*(?:x\] )?(?:ai|llm|assistant|language model)[:,] .*", re.IGNORECASE | re.MULTILINE
 )
 _PLEA = re.compile(rf"(?<!to )\bplease\b{_SENTENCE}", re.IGNORECASE)
 
