@@ -40,7 +40,7 @@ _EVERYWHERE = (
 
 def of_title(text: str) -> str:
     """A title without what it asks of its reader."""
-    return _prose(_PLEA.sub(" ", text) if "lease" in text else text)
+    return _prose(_PLEA.sub(" ", text))
 
 
 def of_body(text: str) -> str:
