@@ -244,12 +244,14 @@ def test_one_server_stands_on_ranks_on_both_nodes_that_talk_over_mpi(mpi: Swarm)
 
 def test_a_killed_rank_takes_the_server_down_and_all_of_it_comes_back(mpi: Swarm) -> None:
     """No rank of the old server is among those of the new one, on which answers come again."""
+    eventually(lambda: len(ranks(mpi)) == 2, 60)
     before = ranks(mpi)
     node = mpi.node("node3")
     rank = mpi.container("trtllm-mpi", node)
+    running = node.run("top", rank, "-eo", "pid,args").stdout
     kill = ("pkill", "--signal", "KILL", "--full", "trtllm-llmapi-launch")
     # Its container may be gone, and this command with it, before it has told that it found one.
-    assert node.run("exec", rank, *kill, check=False).returncode in (0, 137)
+    assert node.run("exec", rank, *kill, check=False).returncode in (0, 137), running
     eventually(
         lambda: len(ranks(mpi)) == 2 and ranks(mpi) != before, 120,
         lambda: mpi.log("trtllm-mpi", mpi.node("node2"))[-3000:],
