@@ -1,7 +1,7 @@
 """Statements that are written as text, handed to the driver as they are.
 
-The farm sends some for every step. On SQLAlchemy's own way, which knows about any database and any
-type, each would cost half as much processor time again. Connections and transactions are its own.
+The farm sends some for every step, and SQLAlchemy's own way, which serves any database and any type,
+costs each of them more processor time. Connections and transactions are SQLAlchemy's all the same.
 """
 
 from __future__ import annotations
