@@ -1,8 +1,9 @@
 """What the farm itself costs: `make bench BENCH=farm`, with `ARGS="--sizes 1000 10000"` for both.
 
-So many repositories go through fetch, chunk, summarize and roll-up, four messages each, on a real
-worker, Postgres and Valkey; the source and the engine answer at once (`bench/instant.py`). Beside
-it, in the same run, as many bare Celery chains of four tasks that do nothing, on the same Valkey
+So many repositories go through fetch, chunk, summarize and roll-up on a real worker, Postgres and
+Valkey; the source and the engine answer at once (`bench/instant.py`). The worker takes every queue,
+so that it goes on with a repository it has begun; with `--apart` there are two, each for every other
+stage, and each step is a message. Beside it, in the same run, as many bare Celery chains of four tasks that do nothing, on the same Valkey
 with the same pool, before and after. Prints a table, and with `--json FILE` the figures.
 """
 
@@ -17,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--sizes", type=int, nargs="+", default=[1000])
     options.add_argument("--processes", type=int, default=2)
+    options.add_argument("--apart", action="store_true", help="a message for each step")
     options.add_argument("--no-bare", action="store_true", help="measure the farm alone")
     options.add_argument("--statements", action="store_true", help="show the statements")
     options.add_argument("--json", type=Path)
@@ -85,7 +87,7 @@ def main() -> None:
             schema.upgrade(ends.database_url)
             figures = measure(
                 ends.database_url, ends.broker_url, state, given.sizes, given.processes,
-                bare=not given.no_bare, statements=given.statements,
+                apart=given.apart, bare=not given.no_bare, statements=given.statements,
             )  # fmt: skip
         # As root, Postgres keeps its files outside the folder.
         remove(state)
@@ -101,13 +103,14 @@ def measure(
     sizes: Sequence[int],
     processes: int,
     *,
+    apart: bool,
     bare: bool,
     statements: bool,
 ) -> list[dict[str, Any]]:
     """A row of figures for each size."""
     first = sizes[0]
     before = chains(broker, first, processes) if bare else None
-    rows = farm(database, broker, state, sizes, processes, statements=statements)
+    rows = farm(database, broker, state, sizes, processes, apart=apart, statements=statements)
     after = chains(broker, first, processes) if bare else None
     if before and after:
         each = (before + after) / 2 / first
@@ -151,9 +154,10 @@ def farm(
     sizes: Sequence[int],
     processes: int,
     *,
+    apart: bool,
     statements: bool,
 ) -> list[dict[str, Any]]:
-    """A row of figures for each size, all on one worker and beat."""
+    """A row of figures for each size, all on the same workers and beat."""
     os.environ |= {
         "SPARKY_DATABASE_URL": database,
         "SPARKY_BROKER_URL": broker,
@@ -163,18 +167,30 @@ def farm(
     }
     settings = configuration.load()
     app, engine = make(settings), connect(database)
-    words = ["-c", str(processes), "-Q", ",".join(QUEUES)]
+    # Of two that stand beside each other in the order of work, each has one.
+    teams = (QUEUES[::2], QUEUES[1::2]) if apart else (QUEUES,)
     rows = []
-    with (
-        worker("bench.instant", words, dict(os.environ), app) as working,
-        process(["-A", "bench.instant", "beat", "--schedule", str(state / "beat")]) as beat,
-    ):
+    with ExitStack() as stack:
+        working = []
+        for number, queues in enumerate(teams):
+            words = [
+                "-n",
+                f"w{number}@%h",
+                "-c",
+                str(processes // len(teams)),
+                "-Q",
+                ",".join(queues),
+            ]
+            one = stack.enter_context(worker("bench.instant", words, dict(os.environ), app, number))
+            working.append(one.pid)
+        words = ["-A", "bench.instant", "beat", "--schedule", str(state / "beat")]
+        beat = stack.enter_context(process(words))
         night(settings, app, engine, tracked(engine, "warm", WARM))
         for size in sizes:
             repos = tracked(engine, f"r{size}", size)
             with _as_superuser(database) as connection:
                 connection.execute(sa.text("SELECT pg_stat_statements_reset()"))
-            with watched(for_client(broker), [working.pid, beat.pid]) as watch:
+            with watched(for_client(broker), [*working, beat.pid]) as watch:
                 seconds = night(settings, app, engine, repos)
             rows.append(
                 {
@@ -234,13 +250,13 @@ def counted(database: str, count: int) -> dict[str, float]:
 
 @contextmanager
 def worker(
-    module: str, words: Sequence[str], environment: dict[str, str], app: Celery
+    module: str, words: Sequence[str], environment: dict[str, str], app: Celery, others: int = 0
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A prefork worker that answers, for as long as the block runs."""
+    """A prefork worker that answers, as so many others do, for as long as the block runs."""
     quiet = ["--without-gossip", "--without-mingle", "-P", "prefork"]
     with process(["-A", module, "worker", *quiet, *words], environment) as started:
         began = time.monotonic()
-        while not app.control.ping(timeout=0.5):
+        while len(app.control.ping(timeout=0.5)) <= others:
             if started.poll() is not None:
                 raise SystemExit(f"the worker of {module} ended")
             _in_time(began)

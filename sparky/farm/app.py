@@ -21,7 +21,7 @@ from sparky.farm.together import Together
 from sparky.store.tables import STAGES
 
 QUEUES = (*STAGES, "sweep", "tick", "prune")
-SWEEP_SECONDS = 15.0
+SWEEP_SECONDS = 10.0
 TICK_SECONDS = 15.0
 EXPIRES_SECONDS = 3600.0
 """Nobody sweeps for yesterday. Long, as beat's clock may differ from the workers'."""

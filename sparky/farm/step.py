@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import structlog
@@ -17,6 +18,7 @@ from sparky.farm.context import Context
 from sparky.ports import Claim
 from sparky.retries import Policy, Stop, decide
 from sparky.store.desk import Bell
+from sparky.store.work import Ended
 
 log = structlog.get_logger(__name__)
 
@@ -37,17 +39,53 @@ class Outcome:
 Body = Callable[[Claim, Context], Outcome]
 
 
-def perform(
-    step_id: int, body: Body, context: Context, *, worker: str
-) -> tuple[tuple[Bell, ...], str]:
-    """Do one step, if it is there to be done.
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """A step that has come to an end, with its transaction committed."""
 
-    Returns: the bells to ring now that all is committed, and what happened in a word for Flower.
+    stage: str
+    word: str
+    """What happened, for Flower: done, retry, wait, anew, stop, void."""
+    bells: tuple[Bell, ...] = ()
+    """To ring now."""
+    onward: bool = False
+    """Whether this worker goes on with the step that follows."""
+
+
+def perform(
+    step_id: int,
+    body: Body,
+    context: Context,
+    *,
+    worker: str,
+    onward: Mapping[str, Body] = MappingProxyType({}),
+    then: Callable[[Performed], None] = lambda _: None,
+) -> tuple[Performed, ...]:
+    """Do one step, if it is there to be done, and those of its job that follow it alone.
+
+    Args:
+        onward: the bodies of the stages that this worker does too. It goes on with them at once:
+            a message would only come back to it, or wait for another worker.
+        then: told of each step as soon as that is committed, before the next one begins.
+
+    Returns: the steps that have come to an end.
     """
+    claim = context.work.claim(step_id, worker=worker, lease=context.settings.lease_seconds)
+    performed = []
+    while claim is not None:
+        done, claim = _perform(claim, body, context, worker=worker, onward=onward)
+        then(done)
+        performed.append(done)
+        if claim is not None:
+            body = onward[claim.stage]
+    return tuple(performed)
+
+
+def _perform(
+    claim: Claim, body: Body, context: Context, *, worker: str, onward: Mapping[str, Body]
+) -> tuple[Performed, Claim | None]:
+    """Do the claimed step; the claim of the one that follows, where there is one."""
     settings = context.settings
-    claim = context.work.claim(step_id, worker=worker, lease=settings.lease_seconds)
-    if claim is None:
-        return (), "nothing to do"
     begun = time.monotonic()
     policy = Policy(attempts=settings.attempts)
     with (
@@ -58,12 +96,19 @@ def perform(
     ):
         try:
             done = body(claim, context)
-            bells = context.work.complete(
-                claim, keys=done.keys, result=done.result, job=done.job, outcome=done.state
+            ended = context.work.complete(
+                claim,
+                keys=done.keys,
+                result=done.result,
+                job=done.job,
+                outcome=done.state,
+                onward=onward.keys(),
+                worker=worker,
+                lease=settings.lease_seconds,
             )
             word = "done"
         except Exception as error:
-            decision = decide(error, claim.failures, policy=policy, seed=str(step_id))
+            decision = decide(error, claim.failures, policy=policy, seed=str(claim.step_id))
             said = str(error) if isinstance(error, SparkyError) else f"bug: {error!r}"
             log.log(
                 40 if isinstance(decision, Stop) else 30,
@@ -73,8 +118,9 @@ def perform(
                 exc_info=not isinstance(error, SparkyError),
             )
             bells = context.work.fail(claim, decision, said)
+            ended = None if bells is None else Ended(bells)
             word = type(decision).__name__.lower()
-    if bells is None:
-        bells, word = (), "void"
+    if ended is None:
+        ended, word = Ended(), "void"
     context.tally.step(claim.stage, word, time.monotonic() - begun)
-    return bells, word
+    return Performed(claim.stage, word, ended.bells, ended.onward is not None), ended.onward

@@ -1,7 +1,11 @@
-"""A task a stage. A message holds a step's id and what a person calls it; never a payload."""
+"""A task a stage. A message holds a step's id and what a person calls it; never a payload.
+
+A worker that takes the queue of the stage that follows goes on with the job in the same task.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from celery import Task
@@ -10,22 +14,34 @@ from sparky.farm import context, sweeping, ticking
 from sparky.farm.app import app
 from sparky.farm.bell import ring
 from sparky.farm.bodies import BODIES
-from sparky.farm.step import perform
+from sparky.farm.step import Body, Performed, perform
 from sparky.settings import failpoints
 
 
 def stage(name: str) -> Task[Any, Any]:
     """The task `sparky.<name>(step_id, label)` of the stage's body."""
 
+    def then(done: Performed) -> None:
+        failpoints.reach(f"{done.stage}.before-{'next' if done.onward else 'send'}")
+        ring(app, done.bells)
+
     @app.task(name=f"sparky.{name}", bind=True)
     def task(self: Any, step_id: int, label: str) -> str:
-        bells, word = perform(step_id, BODIES[name], context.here(), worker=self.request.hostname)
-        failpoints.reach(f"{name}.before-send")
-        ring(app, bells)
+        done = perform(
+            step_id, BODIES[name], context.here(),
+            worker=self.request.hostname, onward=_mine(), then=then,
+        )  # fmt: skip
         failpoints.reach(f"{name}.before-acknowledge")
-        return f"{label}: {word}"
+        told = ", ".join(f"{step.stage} {step.word}" for step in done)
+        return f"{label}: {told or 'nothing to do'}"
 
     return task
+
+
+def _mine() -> Mapping[str, Body]:
+    """The bodies of the stages whose queues this worker takes."""
+    taken = app.amqp.queues.consume_from
+    return {name: body for name, body in BODIES.items() if name in taken}
 
 
 fetch = stage("fetch")

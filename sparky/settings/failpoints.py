@@ -4,7 +4,8 @@ They are on only where SPARKY_TEST_FAILPOINTS names a folder. A process that rea
 name is a file in that folder takes the file away and dies at once, as by `kill -9`:
 
     <transaction>.before-commit   all is written, nothing of it counts yet
-    <task>.before-send            committed, and no message sent that says so
+    <stage>.before-send           committed, and no message sent that says so
+    <stage>.before-next           committed, and the step that follows claimed and not begun
     <task>.before-acknowledge     sent, and the broker not told that the message is done
 """
 

@@ -82,15 +82,15 @@ class Settings(BaseModel):
         examples=["nightly"],
     )
     lease_seconds: int = Field(
-        # With a sweep each 15 s, what a dead worker held is taken up again within a minute.
-        default=30,
+        # With a sweep each 10 s, what a dead worker held is taken up again within a minute.
+        default=20,
         ge=5,
         le=86_400,
         description="How long a worker that has gone silent keeps the right to its step.",
         examples=[120],
     )
     heartbeat_seconds: int = Field(
-        default=10,
+        default=5,
         ge=1,
         le=43_200,
         description="How often a worker renews its lease; at most half of `lease_seconds`.",

@@ -8,7 +8,8 @@ transaction. Postgres' clock decides about leases, so that workers' clocks do no
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -106,6 +107,8 @@ _MORE = "coalesce((SELECT bool_or(silent AND free >= :worth) FROM room), false) 
 # Chunks of one job are two seconds apart in the order of work: the first chunk of a small
 # repository comes before the hundredth of a giant, which in turn waits for minutes, not for ever.
 # Each step of a run's priority counts as ten minutes of waiting.
+# Who ends a step may go on with the one that follows: that one begins as it is made, where no other
+# step of its stage waits for its turn, and the farm is not paused.
 _ADVANCE = sa.text(f"""{_ENDED}, counted AS (
         UPDATE jobs
         SET pending = CASE WHEN :stage = 'summarize' THEN jobs.pending - 1 ELSE :opened END,
@@ -115,19 +118,26 @@ _ADVANCE = sa.text(f"""{_ENDED}, counted AS (
         WHERE jobs.id = ended.job_id
         RETURNING jobs.id, :stage <> 'summarize' OR jobs.pending = 0 AS opens
     ), made AS (
-        INSERT INTO steps (job_id, farm, stage, key, position, order_at, rung_at)
+        INSERT INTO steps (job_id, farm, stage, key, position, order_at, rung_at,
+                           state, attempt, worker, lease_until, started_at)
         SELECT job.id, :farm, :following, wanted.key, wanted.place - 1,
                now() + (job.priority - 5) * interval '10 minutes'
                      + (wanted.place - 1) * interval '2 seconds',
-               CASE WHEN NOT room.silent AND wanted.place <= room.free THEN now() END
+               CASE WHEN NOT room.silent AND (at_once OR wanted.place <= room.free) THEN now() END,
+               CASE WHEN at_once THEN 'running' ELSE 'waiting' END,
+               at_once::int,
+               CASE WHEN at_once THEN :worker END,
+               CASE WHEN at_once THEN now() + :lease END,
+               CASE WHEN at_once THEN now() END
         FROM counted
         JOIN job ON job.id = counted.id
         CROSS JOIN unnest(CAST(:keys AS text[])) WITH ORDINALITY AS wanted(key, place)
         LEFT JOIN room ON room.stage = :following
+        CROSS JOIN LATERAL (SELECT :onward AND NOT coalesce(room.silent, true)) AS mine(at_once)
         WHERE counted.opens
-        RETURNING id, position, rung_at
+        RETURNING id, key, position, rung_at, lease_until
     )
-    SELECT {_MORE}, job.name, made.id, made.position
+    SELECT {_MORE}, job.name, made.id, made.key, made.position, made.lease_until
     FROM ended
     JOIN job ON job.id = ended.job_id
     LEFT JOIN made ON made.rung_at IS NOT NULL
@@ -174,6 +184,16 @@ _JOB = ("activities", "chunks", "census", "revision", "provenance")
 """Columns of a job that a step may set."""
 _WORTH = 20
 """So many messages fit into the broker before waiting steps are chosen for it: few statements."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What the end of a step leaves to do."""
+
+    bells: tuple[Bell, ...] = ()
+    """To ring now that all is committed."""
+    onward: Claim | None = None
+    """The step that follows, which whoever ended this one has begun."""
 
 
 class Work(Desk):
@@ -230,7 +250,10 @@ class Work(Desk):
         result: str | None = None,
         job: Mapping[str, Any] | None = None,
         outcome: str | None = None,
-    ) -> tuple[Bell, ...] | None:
+        onward: Collection[str] = (),
+        worker: str = "",
+        lease: float = 0.0,
+    ) -> Ended | None:
         """End the step well: next steps, fan-in and the job's columns in one transaction.
 
         Args:
@@ -238,8 +261,10 @@ class Work(Desk):
             result: what later steps need to know of this one (a summary's key).
             job: columns of the job to set.
             outcome: the state in which the job ends, where this is its last step.
+            onward: stages with which this worker goes on at once, where one step follows: then
+                that step is claimed for `worker` and `lease` seconds in the same transaction.
 
-        Returns: the bells to ring after the commit, or None when the claim was void.
+        Returns: None when the claim was void.
         """
         following = _following(claim.stage, keys)
         opened = list(keys) if following == "summarize" else [""]
@@ -261,6 +286,9 @@ class Work(Desk):
             "following": following,
             "keys": opened,
             "opened": len(opened) if following == "summarize" else 0,
+            "onward": following in onward and len(opened) == 1,
+            "worker": worker,
+            "lease": timedelta(seconds=lease),
         }
         with self._once("complete") as connection:
             rows = execute(connection, _ADVANCE, given).rows
@@ -269,14 +297,15 @@ class Work(Desk):
         bells = tuple(
             Bell(row.id, following, label(row.name, following, row.position, len(opened)))
             for row in rows
-            if row.id is not None
+            if row.id is not None and row.lease_until is None
         )
-        if not rows[0].more:
-            return bells
-        with self._once() as connection:
-            return bells + wake(connection, self.farm, (claim.stage, following))
+        begun = next((row for row in rows if row.lease_until is not None), None)
+        if rows[0].more:
+            with self._once() as connection:
+                bells += wake(connection, self.farm, (claim.stage, following))
+        return Ended(bells, None if begun is None else _onward(claim, following, begun))
 
-    def _close(self, claim: Claim, given: Mapping[str, Any]) -> tuple[Bell, ...] | None:
+    def _close(self, claim: Claim, given: Mapping[str, Any]) -> Ended | None:
         """End the step and its job."""
         with self._once("complete") as connection:
             row = execute(connection, _CLOSE, given).first()
@@ -287,9 +316,9 @@ class Work(Desk):
             with self._begin("finish") as connection:
                 finish(connection, row.run_id)
         if not row.more:
-            return ()
+            return Ended()
         with self._once() as connection:
-            return wake(connection, self.farm, (claim.stage,))
+            return Ended(wake(connection, self.farm, (claim.stage,)))
 
     def fail(self, claim: Claim, decision: Decision, error: str) -> tuple[Bell, ...] | None:
         """End the attempt badly: try again, wait, begin the job anew, or stop. Returns bells, or
@@ -413,6 +442,19 @@ def _following(stage: str, keys: Sequence[str]) -> str:
     if stage == "chunk" and keys:
         return "summarize"
     return "publish" if stage == "rollup" else "rollup"
+
+
+def _onward(claim: Claim, stage: str, row: Any) -> Claim:
+    """The claim of the step that follows, in the same job."""
+    return replace(
+        claim,
+        step_id=row.id,
+        stage=stage,
+        key=row.key,
+        attempt=1,
+        failures=0,
+        lease_until=row.lease_until,
+    )
 
 
 def _columns(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -612,7 +612,7 @@ def long_form(repositories: int) -> Size:
         repositories=repositories,
         github=max(8, repositories // 20),
         faults=LONG,
-        lease=30,
+        lease=20,
         slowness=12.0,
         away=20.0,
         patience=900.0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,9 +64,12 @@ class Edge:
         bells = runs.start("r", WINDOW, [repo.id for repo in self.repos], {})
         ring(celery.make(self.settings), bells)
 
-    def finish(self) -> None:
-        """Let a pool of two work until the run has ended, sweeping each second as `sparky run` does."""
-        words = worker_words("edge", pool="prefork", concurrency=2)
+    def finish(self, *teams: Sequence[str]) -> None:
+        """Let a pool of two work until the run has ended, sweeping each second as `sparky run` does.
+
+        Args:
+            teams: the queues of each worker, where it is not one for all.
+        """
         extra = {"SPARKY_TEST_FAILPOINTS": str(self.points)}
         app = celery.make(self.settings)
         swept = time.monotonic()
@@ -78,7 +81,12 @@ class Edge:
                 swept = time.monotonic()
             return self.value("SELECT count(*) FROM runs WHERE state = 'running'") == 0  # type: ignore[no-any-return]
 
-        with crew([Member("edge", words, self.settings, self.folder, extra=extra)]):
+        members = []
+        for number, queues in enumerate(teams or (celery.QUEUES,)):
+            name = f"edge{number}"
+            words = worker_words(name, queues=queues, pool="prefork", concurrency=2)
+            members.append(Member(name, words, self.settings, self.folder, extra=extra))
+        with crew(members):
             wait_until(over, seconds=180, what="the run's end")
 
     def value(self, query: str) -> Any:
@@ -133,10 +141,23 @@ def test_a_worker_killed_after_a_commit_has_done_it(edge: Edge, edge_of: str) ->
     """Its next steps are rung for by the sweeper, or the message comes again, and nothing is redone."""
     edge.arm(*(f"{stage}.{edge_of}" for stage in STAGES))
     edge.begin()
-    edge.finish()
+    # Who does a stage does not do the next: between all of them goes a message.
+    edge.finish(["fetch", "summarize", "publish"], ["chunk", "rollup", "sweep"])
     assert edge.armed() == set(), "not every point was reached"
     assert audit.wrongs(edge.engine) == {}
     assert edge.value("SELECT max(attempt) FROM steps") == 1
+
+
+def test_a_worker_killed_on_its_way_to_the_next_step_has_done_one(edge: Edge) -> None:
+    """The step that it was to go on with is done by another worker, once its lease has run out."""
+    stages = [stage for stage in STAGES if stage != "publish"]
+    edge.arm(*(f"{stage}.before-next" for stage in stages))
+    edge.begin()
+    edge.finish()
+    assert edge.armed() == set(), "not every point was reached"
+    assert audit.wrongs(edge.engine) == {}
+    assert edge.value("SELECT max(attempt) FROM steps WHERE stage = 'fetch'") == 1
+    assert edge.value("SELECT sum(attempt - 1) FROM steps") == len(stages)
 
 
 def test_a_sweeper_killed_before_it_sends_is_followed_by_the_next(edge: Edge) -> None:

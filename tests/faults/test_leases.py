@@ -32,6 +32,7 @@ from sparky.store.connection import connect
 from sparky.store.dispatch import Dispatch
 from sparky.store.gateway import Gateway
 from sparky.store.runs import Runs
+from sparky.store.tables import STAGES
 from sparky.store.work import Work
 from tests.servers import Servers
 
@@ -122,25 +123,35 @@ class Farm(RuleBasedStateMachine):
         kept = self.work.heartbeat(claim, lease=60)
         assert kept == (self.known[claim.step_id].holder is claim)
 
-    @rule(claim=consumes(claims))
-    def a_worker_completes(self, claim: Claim) -> None:
-        self._complete(claim)
+    @rule(target=claims, claim=consumes(claims), goes_on=st.booleans())
+    def a_worker_completes(self, claim: Claim, goes_on: bool) -> object:
+        """It may hold the step that follows from then on."""
+        following = self._complete(claim, goes_on=goes_on)
+        return multiple() if following is None else following
 
-    def _complete(self, claim: Claim) -> None:
+    def _complete(self, claim: Claim, *, goes_on: bool = False) -> Claim | None:
         model = self.known[claim.step_id]
         keys = [f"k{n}" for n in range(CHUNKS)] if claim.stage == "chunk" else []
-        bells = self.work.complete(
+        ended = self.work.complete(
             claim,
             keys=keys,
             result="s" if claim.stage == "summarize" else None,
             job={"chunks": CHUNKS} if keys else None,
             outcome="done" if claim.stage == "rollup" else None,
+            onward=STAGES if goes_on else (),
+            worker="w",
+            lease=60,
         )
-        assert (bells is not None) == (model.holder is claim), "the fence let the wrong one through"
-        if bells is not None:
-            model.effects += 1
-            model.ended, model.holder = True, None
-            self.look()
+        assert (ended is not None) == (model.holder is claim), "the fence let the wrong one through"
+        if ended is None:
+            return None
+        model.effects += 1
+        model.ended, model.holder = True, None
+        self.look()
+        if ended.onward is not None:
+            following = self.known[ended.onward.step_id]
+            following.attempt, following.holder = 1, ended.onward
+        return ended.onward
 
     @rule(claim=consumes(claims), how=st.sampled_from(["retry", "wait", "stop"]))
     def a_worker_fails(self, claim: Claim, how: str) -> None:
@@ -261,6 +272,7 @@ def mutate(monkeypatch: pytest.MonkeyPatch, name: str, right: str, wrong: str) -
         ("sparky.store.work", "_CLAIM", "attempt = attempt + 1", "attempt = attempt"),
         ("sparky.store.work", "_ADVANCE", "jobs.pending - 1", "jobs.pending - 2"),
         ("sparky.store.work", "_ADVANCE", "WHERE counted.opens", ""),
+        ("sparky.store.work", "_ADVANCE", "at_once::int", "0"),
     ],
 )
 def test_mutated_sql_is_caught(

@@ -81,9 +81,9 @@ class Nights:
         )
         while bells:
             bell = bells.pop(0)
-            made, word = perform(bell.step_id, BODIES[bell.stage], at, worker="w")
-            assert word == "done"
-            bells += made
+            (done,) = perform(bell.step_id, BODIES[bell.stage], at, worker="w")
+            assert done.word == "done"
+            bells += done.bells
         digest = at.store.digest(REPO.id, WINDOW)
         assert digest is not None
         return len(backend.prompts), digest

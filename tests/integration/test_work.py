@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from sparky.ports import Answer, Claim
 from sparky.retries import Anew, Retry, Stop, Wait
 from sparky.store import work
 from sparky.store.connection import connect
+from sparky.store.desk import Bell
 from sparky.store.dispatch import Dispatch
 from sparky.store.fresh import Fresh
 from sparky.store.gateway import Gateway
@@ -24,7 +26,7 @@ from sparky.store.reports import Reports
 from sparky.store.runs import Runs, Wanted
 from sparky.store.tables import JOB_STATES, RUN_STATES, STEP_STATES
 from sparky.store.transitions import ALLOWED
-from sparky.store.work import Work
+from sparky.store.work import Ended, Work
 
 WINDOW = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
 REPOS = [Repo(f"git:{n}", f"me/{n}", "git", f"/srv/{n}") for n in ("a", "b")]
@@ -53,6 +55,12 @@ class Farm:
         assert claimed is not None
         return claimed
 
+    def complete(self, claim: Claim, **given: Any) -> tuple[Bell, ...]:
+        """End the step well; what is to be rung for."""
+        ended = self.work.complete(claim, **given)
+        assert ended is not None
+        return ended.bells
+
     def run_sql(self, statement: str) -> None:
         with self.engine.begin() as connection:
             connection.execute(sa.text(statement))
@@ -68,7 +76,7 @@ class Farm:
     def chunked(self, chunks: int, run: str = "r1") -> list[int]:
         """Take a run up to where its chunks wait to be summarised."""
         (fetch,) = self.start(run)
-        (chunk,) = self.work.complete(self.claim(fetch), job={"activities": 9}) or ()
+        (chunk,) = self.complete(self.claim(fetch), job={"activities": 9})
         keys = [f"k{n}" for n in range(chunks)]
         self.work.complete(self.claim(chunk.step_id), keys=keys, job={"chunks": chunks})
         query = sa.text(
@@ -155,7 +163,7 @@ def test_summaries_that_end_at_once_open_one_rollup(farm: Farm) -> None:
     claims = [farm.claim(step) for step in farm.chunked(24)]
     with ThreadPoolExecutor(8) as workers:
         ended = list(workers.map(lambda claim: farm.work.complete(claim, result="s"), claims))
-    assert [bell.stage for bells in ended for bell in bells or ()] == ["rollup"]
+    assert [bell.stage for one in ended if one for bell in one.bells] == ["rollup"]
 
 
 def test_jobs_that_end_at_once_end_their_run_as_what_they_came_to(farm: Farm) -> None:
@@ -178,9 +186,8 @@ def test_waiting_steps_are_rung_for_in_handfuls(farm: Farm) -> None:
     rung = {bell.step_id for bell in farm.dispatch.wake()}
     assert not rung  # 200 were rung for when they were made
     for step in steps[:19]:
-        assert farm.work.complete(farm.claim(step), result="s") == ()
-    bells = farm.work.complete(farm.claim(steps[19]), result="s")
-    assert bells is not None
+        assert farm.complete(farm.claim(step), result="s") == ()
+    bells = farm.complete(farm.claim(steps[19]), result="s")
     assert [bell.step_id for bell in bells] == steps[200:220]
 
 
@@ -217,9 +224,9 @@ def test_the_last_summary_opens_the_rollup_once(farm: Farm) -> None:
     """The fan-in fires exactly when the last chunk ends, in whatever order they end."""
     steps = farm.chunked(3)
     claims = [farm.claim(step) for step in steps]
-    assert farm.work.complete(claims[2], result="s2") == ()
-    assert farm.work.complete(claims[0], result="s0") == ()
-    (rollup,) = farm.work.complete(claims[1], result="s1") or ()
+    assert farm.complete(claims[2], result="s2") == ()
+    assert farm.complete(claims[0], result="s0") == ()
+    (rollup,) = farm.complete(claims[1], result="s1")
     assert rollup.stage == "rollup"
     assert farm.reports.gathered(claims[0].job_id).summaries == ("s0", "s1", "s2")
 
@@ -237,9 +244,60 @@ def test_a_poisoned_chunk_stops_alone(farm: Farm) -> None:
 def test_nothing_to_summarise_goes_straight_to_the_rollup(farm: Farm) -> None:
     """A window whose activities all follow rules needs no engine."""
     (fetch,) = farm.start()
-    (chunk,) = farm.work.complete(farm.claim(fetch)) or ()
-    (rollup,) = farm.work.complete(farm.claim(chunk.step_id), keys=[]) or ()
+    (chunk,) = farm.complete(farm.claim(fetch))
+    (rollup,) = farm.complete(farm.claim(chunk.step_id), keys=[])
     assert rollup.stage == "rollup"
+
+
+def test_who_ends_a_step_goes_on_with_the_one_that_follows(farm: Farm) -> None:
+    """It holds that step at once, for as long as its lease says, and nobody is rung for."""
+    (fetch,) = farm.start()
+    ended = farm.work.complete(farm.claim(fetch), onward={"chunk"}, worker="w1", lease=60)
+    assert ended is not None
+    assert ended.onward is not None
+    assert (ended.onward.stage, ended.onward.attempt, ended.bells) == ("chunk", 1, ())
+    assert farm.work.claim(ended.onward.step_id, worker="w2", lease=60) is None
+    assert farm.sweep() == set()
+    farm.expire_leases()
+    assert farm.sweep() == {ended.onward.step_id}
+    assert farm.claim(ended.onward.step_id, "w2").attempt == 2
+    assert farm.work.complete(ended.onward) is None
+
+
+def test_several_steps_that_follow_are_for_all_workers(farm: Farm) -> None:
+    """The chunks of a job are shared out, and the last of them opens what is gone on with."""
+    (fetch,) = farm.start()
+    (chunk,) = farm.complete(farm.claim(fetch))
+    given = {"onward": {"summarize", "rollup"}, "worker": "w1", "lease": 60}
+    ended = farm.work.complete(farm.claim(chunk.step_id), keys=["k0", "k1"], **given)
+    assert ended is not None
+    assert ended.onward is None
+    first, second = ended.bells
+    assert farm.work.complete(farm.claim(first.step_id), result="s", **given) == Ended()
+    last = farm.work.complete(farm.claim(second.step_id), result="s", **given)
+    assert last is not None
+    assert last.onward is not None
+    assert last.onward.stage == "rollup"
+
+
+def test_nobody_goes_on_in_a_paused_farm(farm: Farm) -> None:
+    (fetch,) = farm.start()
+    claim = farm.claim(fetch)
+    farm.dispatch.pause("moving the database")
+    assert farm.work.complete(claim, onward={"chunk"}, worker="w1", lease=60) == Ended()
+    farm.dispatch.resume()
+    assert [bell.stage for bell in farm.dispatch.wake()] == ["chunk"]
+
+
+def test_nobody_goes_on_past_those_who_wait_for_their_turn(farm: Farm) -> None:
+    """Where steps of the next stage wait for room in the broker, a new one waits behind them."""
+    farm.chunked(230)
+    (fetch,) = farm.start("r2")
+    (chunk,) = farm.complete(farm.claim(fetch))
+    ended = farm.work.complete(
+        farm.claim(chunk.step_id), keys=["alone"], onward={"summarize"}, worker="w1", lease=60
+    )
+    assert ended == Ended()
 
 
 def test_a_failed_fetch_fails_its_job_alone(farm: Farm) -> None:
@@ -247,8 +305,8 @@ def test_a_failed_fetch_fails_its_job_alone(farm: Farm) -> None:
     first, second = farm.start(repos=2)
     farm.work.fail(farm.claim(first), Stop(), "not a repository")
     assert farm.state() == "running"
-    (chunk,) = farm.work.complete(farm.claim(second)) or ()
-    (rollup,) = farm.work.complete(farm.claim(chunk.step_id)) or ()
+    (chunk,) = farm.complete(farm.claim(second))
+    (rollup,) = farm.complete(farm.claim(chunk.step_id))
     farm.work.complete(farm.claim(rollup.step_id), outcome="done")
     assert farm.state() == "partial"
     failed, done = farm.reports.progress("r1")
@@ -288,8 +346,8 @@ def test_a_job_begins_anew_without_what_it_had_done(farm: Farm) -> None:
     assert (job.state, job.stage, job.chunks_done) == ("running", "fetch", 0)
     again = farm.claim(bell.step_id)
     assert farm.reports.gathered(again.job_id).begun == 1
-    (chunk,) = farm.work.complete(again, job={"activities": 9}) or ()
-    (rollup,) = farm.work.complete(farm.claim(chunk.step_id), job={"chunks": 0}) or ()
+    (chunk,) = farm.complete(again, job={"activities": 9})
+    (rollup,) = farm.complete(farm.claim(chunk.step_id), job={"chunks": 0})
     farm.work.complete(farm.claim(rollup.step_id), outcome="done")
     (job,) = farm.reports.progress("r1")
     assert job.state == "done"
@@ -348,7 +406,7 @@ def test_a_paused_farm_starts_nothing(farm: Farm) -> None:
     farm.dispatch.pause("moving the database")
     assert farm.dispatch.paused() == "moving the database"
     assert farm.work.claim(waiting, worker="w", lease=60) is None
-    assert farm.work.complete(claim) == ()
+    assert farm.complete(claim) == ()
     assert farm.sweep() == set()
     farm.dispatch.resume()
     assert waiting in farm.sweep()
@@ -451,7 +509,7 @@ class TestRetry:
         claims = [farm.claim(step) for step in farm.chunked(3)]
         farm.work.complete(claims[0], result="s0")
         farm.work.fail(claims[1], Stop(), "the engine refuses it")
-        (bell,) = farm.work.complete(claims[2], result="s2") or ()
+        (bell,) = farm.complete(claims[2], result="s2")
         rollup = farm.claim(bell.step_id)
         farm.work.complete(rollup, outcome="partial", job={"revision": 1})
         assert farm.state() == "partial"
@@ -465,7 +523,7 @@ class TestRetry:
         assert farm.state() == "running"
         again = farm.claim(claims[1].step_id)
         assert (again.failures, again.attempt) == (0, 2)
-        (rollup,) = farm.work.complete(again, result="s1") or ()
+        (rollup,) = farm.complete(again, result="s1")
         assert rollup.stage == "rollup"
         assert farm.reports.gathered(again.job_id).summaries == ("s0", "s1", "s2")
         assert farm.reports.gathered(again.job_id).failures == ()
@@ -492,8 +550,8 @@ class TestRetry:
         assert farm.runs.retry("r1")[0] == 1
         for step in (first, second):
             assert farm.state() == "running"
-            (chunk,) = farm.work.complete(farm.claim(step)) or ()
-            (rollup,) = farm.work.complete(farm.claim(chunk.step_id)) or ()
+            (chunk,) = farm.complete(farm.claim(step))
+            (rollup,) = farm.complete(farm.claim(chunk.step_id))
             farm.work.complete(farm.claim(rollup.step_id), outcome="done")
         assert farm.state() == "done"
 
@@ -506,21 +564,21 @@ class TestRetry:
         assert farm.state() == "cancelled"
         opened, (bell,) = farm.runs.retry("r1")
         assert (opened, bell.step_id) == (1, claims[1].step_id)
-        (rollup,) = farm.work.complete(farm.claim(bell.step_id), result="s1") or ()
+        (rollup,) = farm.complete(farm.claim(bell.step_id), result="s1")
         assert rollup.stage == "rollup"
 
     def test_what_is_done_stays_done(self, farm: Farm) -> None:
         (fetch,) = farm.start()
-        (chunk,) = farm.work.complete(farm.claim(fetch)) or ()
-        (rollup,) = farm.work.complete(farm.claim(chunk.step_id)) or ()
+        (chunk,) = farm.complete(farm.claim(fetch))
+        (rollup,) = farm.complete(farm.claim(chunk.step_id))
         farm.work.complete(farm.claim(rollup.step_id), outcome="done")
         assert farm.runs.retry("r1") == (0, ())
         assert farm.state() == "done"
 
     def test_a_failed_rollup_runs_again_alone(self, farm: Farm) -> None:
         (fetch,) = farm.start()
-        (chunk,) = farm.work.complete(farm.claim(fetch)) or ()
-        (rollup,) = farm.work.complete(farm.claim(chunk.step_id)) or ()
+        (chunk,) = farm.complete(farm.claim(fetch))
+        (rollup,) = farm.complete(farm.claim(chunk.step_id))
         farm.work.fail(farm.claim(rollup.step_id), Stop(), "no")
         opened, bells = farm.runs.retry("r1")
         assert (opened, [bell.step_id for bell in bells]) == (1, [rollup.step_id])

@@ -70,7 +70,7 @@ class TestSources:
         path = toml(tmp_path, "attempts = 7\nlease_seconds = 90\n")
         settings = load(HOME | {"SPARKY_ATTEMPTS": "2"}, path)
         assert (settings.attempts, settings.lease_seconds) == (2, 90)
-        assert settings.heartbeat_seconds == 10
+        assert settings.heartbeat_seconds == 5
         assert settings.config == path
 
     def test_keys_of_the_file_may_stand_in_tables(self, tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ class TestRefusals:
             ({"SPARKY_LLM_KIND": "openai"}, "llm_kind is openai, but llm_url is not set"),
             ({"SPARKY_LLM_URL": "http://gpu:8000"}, "llm_url is set, but llm_kind is embedded"),
             ({"SPARKY_MODEL_SHA256": "a" * 64}, "model_sha256 is set, but model_path is not"),
-            ({"SPARKY_LEASE_SECONDS": "19"}, "at most half of lease_seconds"),
+            ({"SPARKY_LEASE_SECONDS": "9"}, "at most half of lease_seconds"),
         ],
     )
     def test_settings_that_do_not_fit_together_are_refused(
