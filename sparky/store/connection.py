@@ -23,7 +23,10 @@ _ARGUMENTS: Final = {
     "keepalives_count": 3,
     # A server that is gone without a word is noticed in the middle of a statement too.
     "tcp_user_timeout": 60_000,
-    "options": "-c timezone=UTC -c idle_in_transaction_session_timeout=60000",
+    # What is sent again and again finds its rows by keys, whatever the values: to plan it anew each
+    # time took Postgres as long as to do it.
+    "options": "-c timezone=UTC -c idle_in_transaction_session_timeout=60000"
+    " -c plan_cache_mode=force_generic_plan",
 }
 
 
@@ -84,10 +87,12 @@ def _refuse_closed(connection: Any, record: Any, proxy: Any) -> None:
         raise exc.DisconnectionError
 
 
-SOON = "set_config('synchronous_commit', 'off', true) AS soon"
-"""Stands in the FROM of a statement that writes what a step has made, before its end: the commit
-does not wait for the disk. The end of the step does, and all that was written before it is then
-there too; what a crash of the database takes before that end, the step makes again."""
+LATER = "set_config('synchronous_commit', 'off', true)"
+"""Where a statement comes by this, its commit does not wait for the disk."""
+SOON = f"{LATER} AS soon"
+"""Stands in the FROM of a statement that writes what a step has made, before its end. That end
+waits for the disk, and all that was written before it is then there too; what a crash of the
+database takes before that end, the step makes again."""
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from sparky.model import Repo, Window
 from sparky.ports import Claim
 from sparky.retries import Anew, Decision, Stop, Wait
 from sparky.store import tables as t
+from sparky.store.connection import LATER
 from sparky.store.desk import OPEN, Bell, Desk, finish
 from sparky.store.direct import execute
 from sparky.store.dispatch import MOST, label, wake
@@ -108,7 +109,9 @@ _MORE = "coalesce((SELECT bool_or(silent AND free >= :worth) FROM room), false) 
 # repository comes before the hundredth of a giant, which in turn waits for minutes, not for ever.
 # Each step of a run's priority counts as ten minutes of waiting.
 # Who ends a step may go on with the one that follows: that one begins as it is made, where no other
-# step of its stage waits for its turn, and the farm is not paused.
+# step of its stage waits for its turn, and the farm is not paused. Such an end does not wait for the
+# disk: what a crash of the database takes of it is done again when the lease of the last step that
+# the disk knows has run out.
 _ADVANCE = sa.text(f"""{_ENDED}, counted AS (
         UPDATE jobs
         SET pending = CASE WHEN :stage = 'summarize' THEN jobs.pending - 1 ELSE :opened END,
@@ -137,7 +140,8 @@ _ADVANCE = sa.text(f"""{_ENDED}, counted AS (
         WHERE counted.opens
         RETURNING id, key, position, rung_at, lease_until
     )
-    SELECT {_MORE}, job.name, made.id, made.key, made.position, made.lease_until
+    SELECT {_MORE}, job.name, made.id, made.key, made.position, made.lease_until,
+           CASE WHEN made.lease_until IS NOT NULL THEN {LATER} END AS later
     FROM ended
     JOIN job ON job.id = ended.job_id
     LEFT JOIN made ON made.rung_at IS NOT NULL
