@@ -187,7 +187,7 @@ def farm(
         beat = stack.enter_context(process(words))
         night(settings, app, engine, tracked(engine, "warm", WARM))
         for size in sizes:
-            repos = tracked(engine, f"r{size}", size)
+            repos = tracked(engine, f"n{len(rows)}", size)
             with _as_superuser(database) as connection:
                 connection.execute(sa.text("SELECT pg_stat_statements_reset()"))
             with watched(for_client(broker), [*working, beat.pid]) as watch:

@@ -55,14 +55,18 @@ def held(settings: Settings) -> set[int]:
         try:
             for stage in STAGES:
                 waiting: Any = client.lrange(f"{prefix}{stage}", 0, -1)
-                steps.update(map(_step, waiting))
+                steps.update(step for step in map(_step, waiting) if step is not None)
         except redis.RedisError:
             # Nothing can be sent either; the next sweep sees to it.
             return set()
     return steps
 
 
-def _step(message: bytes) -> int:
-    """The step that a message is for: the first argument of its task."""
-    arguments, *_ = json.loads(base64.b64decode(json.loads(message)["body"]))
-    return int(arguments[0])
+def _step(message: bytes) -> int | None:
+    """The step that a message is for: the first argument of its task. None where it is not ours."""
+    try:
+        arguments, *_ = json.loads(base64.b64decode(json.loads(message)["body"]))
+        return int(arguments[0])
+    except (ValueError, TypeError, LookupError):
+        # Somebody else's; a worker refuses it.
+        return None

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from sparky.farm import app as celery
+from sparky.farm import sweeping
 from sparky.farm.bell import ring, send
 from sparky.farm.worker import worker_words
 from sparky.model import Repo
@@ -188,6 +189,31 @@ def test_messages_that_come_twice_or_late_change_nothing(edge: Edge) -> None:
     edge.finish()
     assert edge.rows(query)[: len(before)] == before
     assert audit.wrongs(edge.engine) == {}
+
+
+class Trap:
+    """Leaves a file where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+def test_messages_that_are_not_ours_are_refused_unread(edge: Edge) -> None:
+    """What somebody with the broker's password pickled is not unpickled, and the run goes on."""
+    sprung = edge.folder / "sprung"
+    app = celery.make(edge.settings)
+    app.send_task("sparky.fetch", [Trap(sprung), "x"], serializer="pickle")
+    app.send_task("sparky.fetch", ["no number", "x"])
+    app.send_task("sparky.summarize", [])
+    edge.begin()
+    assert sweeping.held(edge.settings) == {bell.step_id for bell in bells(edge)}
+    edge.finish()
+    assert not sprung.exists()
+    assert audit.wrongs(edge.engine) == {}
+    assert edge.value("SELECT state FROM runs") == "done"
 
 
 def bells(edge: Edge) -> list[Bell]:
