@@ -76,10 +76,10 @@ def _steps(database_url: str, known: Prompts) -> list[int]:
     (fetch,) = Runs(engine, farm="bench").start("r", WINDOW, [REPO.id], {})
     first = work.claim(fetch.step_id, worker="w", lease=600)
     assert first is not None
-    (chunk,) = work.complete(first) or ()
-    second = work.claim(chunk.step_id, worker="w", lease=600)
-    assert second is not None
-    work.complete(second, keys=list(known))
+    ended = work.complete(first, onward={"chunk"}, worker="w", lease=600)
+    assert ended is not None
+    assert ended.onward is not None
+    work.complete(ended.onward, keys=list(known))
     query = sa.text("SELECT id FROM steps WHERE stage = 'summarize' ORDER BY position")
     with engine.begin() as connection:
         steps = list(connection.execute(query).scalars())
