@@ -22,7 +22,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -66,6 +66,16 @@ LONG = {
     "beat's clock jumps": 1,
     "two beats": 1,
 }
+AWAY = dict.fromkeys(
+    (
+        "GitHub away",
+        "engine away",
+        "half-open connections",
+        "restart Postgres",
+        "restart the broker",
+    ),
+    1,
+)
 SHORT = dict.fromkeys(LONG, 1) | {"kill fetch": 3, "kill near": 3, "kill rest": 2}
 OPEN_RUNS = "SELECT count(*) FROM runs WHERE state = 'running'"
 SUCH = """
@@ -101,6 +111,8 @@ class Size:
     """Seconds to wait for anything at all before it counts as hung."""
     longest: float
     """Seconds after which a fault may be felt no longer."""
+    down: float = 2.0
+    """Seconds from the end of Postgres or the broker to its start."""
 
 
 @dataclass(slots=True)
@@ -274,13 +286,13 @@ class Storm:
     def restart_broker(self) -> Callable[[], bool]:
         gone = self._sent_again()
         self.world.broker.end(signal.SIGKILL)
-        time.sleep(2)
+        time.sleep(self.size.down)
         self.world.broker.start()
         return gone
 
     def restart_postgres(self) -> Callable[[], bool]:
         self.world.database.stop_at_once()
-        time.sleep(2)
+        time.sleep(self.size.down)
         self.world.database.start()
         return self._done_after()
 
@@ -653,12 +665,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.storm", description=__doc__)
     parser.add_argument("--repositories", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--away",
+        type=float,
+        help="whatever goes away does so once, for so many seconds; nothing else",
+    )
     parser.add_argument("--short", action="store_true", help="few faults, short leases")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--keep", type=Path, help="a new folder for everything, logs included")
     options = parser.parse_args()
     own_disk = NAMESPACE in os.environ
     size = (short_form if options.short else long_form)(options.repositories)
+    if options.away:
+        size = replace(size, faults=AWAY, away=options.away, down=options.away)
     with tempfile.TemporaryDirectory(prefix="sparky-storm-") as made:
         folder = options.keep or Path(made)
         folder.mkdir(parents=True, exist_ok=True)
