@@ -13,10 +13,8 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpcore
-
 from sparky.errors import BadAnswer, EngineError, SparkyError, Transient, UsageError
-from sparky.llm.deadline import Deadline
+from sparky.llm.deadline import Deadline, Late
 from sparky.llm.wire import LARGEST, Reply, Wire
 
 _HTTP = {
@@ -66,7 +64,7 @@ class GrpcWire(Wire):
                 f"{self.url} needs Triton's gRPC client, which is not installed ({error})",
                 remedy="Run: pip install 'sparky[triton]'; or give Triton's http:// address",
             ) from error
-        self._tls = scheme == "grpcs"
+        self._secure = scheme == "grpcs"
         self._metadata = {"authorization": f"Bearer {self._key}"} if self._key else None
         self._asking = self._client()
 
@@ -76,7 +74,7 @@ class GrpcWire(Wire):
 
     def _client(self) -> Any:
         """A client; those of one address share a connection."""
-        client: Any = self._grpc.InferenceServerClient(urlsplit(self.url).netloc, ssl=self._tls)
+        client: Any = self._grpc.InferenceServerClient(urlsplit(self.url).netloc, ssl=self._secure)
         return client
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Reply:
@@ -127,9 +125,9 @@ class GrpcWire(Wire):
         size = 0
         while True:
             try:
-                result, error = heard.get(timeout=deadline.left(None, httpcore.ReadTimeout))
+                result, error = heard.get(timeout=deadline.left())
             except queue.Empty:
-                raise httpcore.ReadTimeout from None
+                raise Late from None
             if error is not None:
                 raise error
             response = result.get_response()
@@ -166,7 +164,7 @@ class GrpcWire(Wire):
         """Errors of the client as Sparky's."""
         try:
             yield
-        except httpcore.TimeoutException as error:
+        except Late as error:
             raise Transient(f"the engine at {self.url} {deadline.explain()}") from error
         except self._grpc.InferenceServerException as error:
             raise self._meant(str(error.status() or ""), error.message() or "") from error

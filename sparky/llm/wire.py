@@ -1,6 +1,5 @@
 """One engine server over HTTP: pooled connections, deadlines that hold, and typed errors.
 
-It stands on httpcore, the connection pool beneath httpx, because a call here owns its deadline.
 Nothing is followed or guessed: no redirects, no proxies, no cookies, no retries (but where a
 server closed an idle connection in the moment of its reuse).
 """
@@ -11,17 +10,17 @@ import json
 import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.client import HTTPException, HTTPResponse
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpcore
-
 from sparky.errors import BadAnswer, EngineError, SparkyError, Transient, UsageError
-from sparky.llm.deadline import Deadline, Network, keeping
+from sparky.llm.deadline import Deadline, Late
 from sparky.llm.faults import fault
+from sparky.llm.line import Idle, Line, is_whole, parts
 from sparky.ports import Clock
 
 LARGEST = 8 << 20
@@ -111,25 +110,26 @@ class Wire:
                     remedy="Correct SPARKY_LLM_API_KEY",
                 )
             headers["Authorization"] = f"Bearer {api_key}"
-        self._headers = tuple(headers.items())
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=tls or ssl.create_default_context(),
-            network_backend=Network(),
-            max_connections=None,  # whoever calls decides how much is in flight
-            keepalive_expiry=KEEP_ALIVE,
-        )
+        self._headers = headers
+        split = urlsplit(self.url)
+        self._host, self._prefix = split.hostname or "", split.path
+        self._tls = (tls or ssl.create_default_context()) if split.scheme == "https" else None
+        self._port = split.port or (443 if self._tls else 80)
+        # Whoever calls decides how much is in flight.
+        self._idle = Idle(KEEP_ALIVE)
 
     def __repr__(self) -> str:
         return f"Wire({self.url!r})"
 
     def close(self) -> None:
-        self._pool.close()
+        self._idle.close()
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Reply:
         """Ask something about the server; any status is a reply. Raises Transient, EngineError."""
         probe = self.timeouts.probe
-        with self._open(method, path, body, Deadline(probe, probe, self.now)) as response:
-            return Reply(response.status, _headers(response), b"".join(_read(response)))
+        deadline = Deadline(probe, probe, self.now)
+        with self._open(method, path, body, deadline) as response:
+            return self._whole(response, deadline)
 
     def get(self, path: str) -> Mapping[str, Any]:
         """The JSON object at `path`; empty for a 404. Raises what any other status means."""
@@ -161,13 +161,16 @@ class Wire:
         """
         with self._open("POST", path, body, deadline) as response:
             if response.status != 200:
-                raise self._fault(response.status, _headers(response), b"".join(_read(response)))
+                reply = self._whole(response, deadline)
+                raise self._fault(reply.status, reply.headers, reply.body)
             yield self._objects(response, deadline)
 
-    def _objects(
-        self, response: httpcore.Response, deadline: Deadline
-    ) -> Iterator[Mapping[str, Any]]:
-        lines = _lines(_read(response))
+    def _whole(self, response: HTTPResponse, deadline: Deadline) -> Reply:
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return Reply(response.status, headers, b"".join(self._read(response, deadline)))
+
+    def _objects(self, response: HTTPResponse, deadline: Deadline) -> Iterator[Mapping[str, Any]]:
+        lines = _lines(self._read(response, deadline))
         for line in lines:
             text = line.strip()
             for prefix in (b"data:", b"error:"):
@@ -196,71 +199,90 @@ class Wire:
         A server that does not send them has answered all the same.
         """
         deadline.heard(LINGER)
-        with suppress(httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError):
+        with suppress(Transient):
             for _ in lines:
                 pass
 
     @contextmanager
     def _open(
         self, method: str, path: str, body: Mapping[str, Any] | None, deadline: Deadline
-    ) -> Iterator[httpcore.Response]:
+    ) -> Iterator[HTTPResponse]:
         headers, content = self._headers, None
         if body is not None:
-            headers += (("Content-Type", "application/json"),)
+            headers = headers | {"Content-Type": "application/json"}
             content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        line, response = self._respond(method, path, headers, content, deadline)
         try:
-            with keeping(deadline), ExitStack() as stack:
-                yield self._respond(stack, method, path, headers, content, deadline)
-        except httpcore.ConnectTimeout as error:
-            raise Transient(
-                f"the engine at {self.url} took no connection within {self.timeouts.connect:g} s",
-                remedy="Check that it runs and that SPARKY_LLM_URL is right",
-            ) from error
-        except httpcore.TimeoutException as error:
-            raise Transient(f"the engine at {self.url} {deadline.explain()}") from error
-        except httpcore.ConnectError as error:
-            raise self._unreachable(error) from error
-        except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-            raise Transient(
-                f"the engine at {self.url} broke the connection off ({_reason(error)})"
-            ) from error
+            yield response
+        finally:
+            # What is left unread is not wanted: its end tells the server so.
+            if is_whole(response):
+                response.close()
+                self._idle.put(line)
+            else:
+                line.hang_up()
 
     def _respond(
         self,
-        stack: ExitStack,
         method: str,
         path: str,
-        headers: tuple[tuple[str, str], ...],
+        headers: Mapping[str, str],
         content: bytes | None,
         deadline: Deadline,
-    ) -> httpcore.Response:
-        """The head of the answer. A server may close an idle connection in the moment of its reuse:
-        then it has not read the question, which is asked again over another one.
+    ) -> tuple[Line, HTTPResponse]:
+        """A connection and the head of the answer. A server may close an idle connection in the moment
+        of its reuse: then it has not read the question, which is asked again over another one.
         """
         while True:
-            deadline.opened = False
+            line = self._idle.take()
+            used = line is not None
+            if line is None:
+                line = self._connected(deadline)
+            line.deadline = deadline
             try:
-                return stack.enter_context(
-                    self._pool.stream(
-                        method,
-                        self.url + path,
-                        headers=headers,
-                        content=content,
-                        extensions={"timeout": {"connect": self.timeouts.connect}},
-                    )
-                )
-            except (httpcore.NetworkError, httpcore.RemoteProtocolError):
-                if deadline.opened:
-                    raise
+                return line, line.ask(method, self._prefix + path, headers, content)
+            except (HTTPException, OSError, Late) as error:
+                line.hang_up()
+                if not used or isinstance(error, Late):
+                    raise self._broken(error, deadline) from error
 
-    def _unreachable(self, error: httpcore.ConnectError) -> SparkyError:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, ssl.SSLError):
-            cause = cause.__cause__ or cause.__context__
-        if cause is not None and not isinstance(cause, ssl.SSLEOFError):
+    def _connected(self, deadline: Deadline) -> Line:
+        """A new connection."""
+        timeout = self.timeouts.connect
+        try:
+            return Line(self._host, self._port, deadline, timeout=timeout, tls=self._tls)
+        except Late as error:
+            raise self._broken(error, deadline) from error
+        except TimeoutError as error:
+            raise Transient(
+                f"the engine at {self.url} took no connection within {timeout:g} s",
+                remedy="Check that it runs and that SPARKY_LLM_URL is right",
+            ) from error
+        except OSError as error:
+            raise self._unreachable(error) from error
+
+    def _read(self, response: HTTPResponse, deadline: Deadline) -> Iterator[bytes]:
+        """The body as it comes. Raises Transient, BadAnswer."""
+        size = 0
+        try:
+            for part in parts(response):
+                size += len(part)
+                if size > LARGEST:
+                    raise BadAnswer(f"the engine's answer is longer than {LARGEST >> 20} MiB")
+                yield part
+        except (HTTPException, OSError, Late) as error:
+            raise self._broken(error, deadline) from error
+
+    def _broken(self, error: Exception, deadline: Deadline) -> Transient:
+        if isinstance(error, Late):
+            return Transient(f"the engine at {self.url} {deadline.explain()}")
+        return Transient(f"the engine at {self.url} broke the connection off ({_reason(error)})")
+
+    def _unreachable(self, error: OSError) -> SparkyError:
+        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
             return EngineError(
                 f"no trusted TLS connection to the engine at {self.url}"
-                f" ({getattr(cause, 'verify_message', '') or cause.reason or cause})",
+                f" ({getattr(error, 'verify_message', '') or error.reason or error})",
                 remedy="Trust its certificate (SSL_CERT_FILE), or correct SPARKY_LLM_URL",
             )
         return Transient(
@@ -290,21 +312,6 @@ def _base(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
         raise UsageError(f"the engine's URL {url.strip()!r} is not one of HTTP", remedy=remedy)
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix('/v1')}"
-
-
-def _headers(response: httpcore.Response) -> dict[str, str]:
-    return {
-        name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers
-    }
-
-
-def _read(response: httpcore.Response) -> Iterator[bytes]:
-    size = 0
-    for part in response.iter_stream():
-        size += len(part)
-        if size > LARGEST:
-            raise BadAnswer(f"the engine's answer is longer than {LARGEST >> 20} MiB")
-        yield part
 
 
 def _lines(parts: Iterable[bytes]) -> Iterator[bytes]:

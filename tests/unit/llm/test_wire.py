@@ -7,6 +7,7 @@ import socketserver
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -250,6 +251,7 @@ def test_a_trickle_of_headers_cannot_either() -> None:
         while True:
             clock.seconds = min(clock.seconds + 20, 400)
             connection.sendall(b"X-Wait: 1\r\n")
+            time.sleep(0.005)
 
     with raw_server(behave) as url, pytest.raises(Transient, match="silent for 300 s"):
         answer(url, now=clock)
