@@ -188,7 +188,8 @@ def _headline(
 ) -> tuple[str, tuple[str, ...]]:
     """The headline and what proves it: the engine's sentence, else the facts and the first point.
 
-    Releases are told by their names; what mattered in them is the first of the other points.
+    Releases are told by their names; what mattered in them is the first of the other points. What
+    is only proposed is left to the points, where anything was done.
     """
     if not known:
         return "No activity in this window.", ()
@@ -196,7 +197,9 @@ def _headline(
     if not told:
         return f"{facts}; nothing that needs telling.", ()
     releases = [point for point in told if point.section is Section.RELEASES]
-    top = [point for point in ranked(told) if point not in releases][:HEADLINE_POINTS]
+    rest = [point for point in ranked(told) if point not in releases]
+    done = [point for point in rest if not all(one.is_proposal for one in _cited([point], known))]
+    top = (done or rest)[:HEADLINE_POINTS]
     if len(top) > 1:
         cited = _cited(top, known)
         text = desk.headline([point.text for point in top], cited) or ""

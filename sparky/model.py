@@ -181,6 +181,13 @@ class Activity:
         return len(self.parents) > 1
 
     @property
+    def is_proposal(self) -> bool:
+        """Whether it changed nothing: an issue that is not closed, a request that nobody merged."""
+        if self.kind is Kind.ISSUE:
+            return self.state != "closed"
+        return self.kind is Kind.PULL_REQUEST and self.state in {"opened", "closed"}
+
+    @property
     def oid(self) -> str:
         """The part of the key after the first colon: a commit's full oid, a tag, a number."""
         return self.key.partition(":")[2]

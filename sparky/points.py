@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from sparky import paths, plain, vocabulary, words
+from sparky import claims, paths, plain, vocabulary, words
 from sparky.model import Activity, Change, Omission, Origin, Point, Section, Traits, Usage
 from sparky.ports import Answer
 
@@ -84,13 +84,24 @@ def extract(activity: Activity, traits: Mapping[str, Traits]) -> Point | Omissio
     """
     if activity.is_merge and not activity.body.strip():
         return Omission(activity.key, MERGE)
-    if text := title(activity):
-        return make(_placed(text, activity), [activity], traits, Origin.EXTRACTIVE)
+    if title(activity):
+        return make(line(activity), [activity], traits, Origin.EXTRACTIVE)
     hidden = _MERGED.match(activity.title) and not activity.is_merge
     large = activity.additions + activity.deletions >= LARGE
     if hidden or large or traits[activity.key].breaking:
-        return make(size(activity), [activity], traits, Origin.RULE)
+        return make(standing(activity, size(activity)), [activity], traits, Origin.RULE)
     return Omission(activity.key, SILENT)
+
+
+def line(activity: Activity) -> str:
+    """The title as it stands as a point: what is only proposed says so."""
+    return standing(activity, _placed(title(activity), activity))
+
+
+def standing(activity: Activity, text: str) -> str:
+    """A title with `Proposed`, `Requested` or `Reported` before it, where nothing is done yet."""
+    word = claims.standing(activity)
+    return f"{word}: {text}" if word else text
 
 
 def _placed(text: str, activity: Activity) -> str:

@@ -28,6 +28,8 @@ class _Mark:
     files: frozenset[str]
     """Paths that it touches, change logs left out."""
     words: frozenset[str]
+    standing: str
+    """What is only proposed is not told together with what is done."""
     people: frozenset[str]
     """Who wrote it. Nobody's message is told together with another's: either may be a lie."""
     traits: Traits
@@ -71,6 +73,7 @@ def _mark(activity: Activity, traits: Traits) -> _Mark:
             file.path for file in activity.files if paths.sort(file.path) is not Sort.CHANGELOG
         ),
         words=claims.telling(points.title(activity)),
+        standing=claims.standing(activity),
         people=frozenset(credit.person.key for credit in activity.credits if credit.role in _WROTE),
         traits=traits,
     )
@@ -78,6 +81,8 @@ def _mark(activity: Activity, traits: Traits) -> _Mark:
 
 def _alike(one: _Mark, other: _Mark) -> bool:
     if (one.traits.change, one.traits.breaking) != (other.traits.change, other.traits.breaking):
+        return False
+    if one.standing != other.standing:
         return False
     if not one.words or not other.words or one.people.isdisjoint(other.people):
         return False

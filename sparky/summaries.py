@@ -152,7 +152,9 @@ class _Desk:
         # What it does not speak of, it does not prove: that gets a line of its own.
         text = claims.trim(replies.first_sentence(reply.text), cited)
         spoken = [one for one in cited if claims.covers(text, one)]
-        own = len(spoken) == 1 and _same(text, points.title(spoken[0]))
+        own = len(spoken) == 1 and _own(text, spoken[0])
+        if own and spoken[0].is_proposal:
+            text = points.line(spoken[0])
         wrong = claims.problems(text, spoken or cited)
         if not own:
             wrong = (*wrong, *replies.style(text))
@@ -201,13 +203,9 @@ class _Desk:
         )
 
     def about(self, group: Group) -> str:
-        """What a point is about: how its titles begin. Not the kind of change: a wrong guess would
-        come back as a statement."""
-        titles = (points.title(one) for one in group)
-        heads = (
-            title if len(title) <= ABOUT else title[:ABOUT].rpartition(" ")[0] for title in titles
-        )
-        return " / ".join(dict.fromkeys(heads))
+        """What a point is about: how its titles begin, and what is not done yet. Not the kind of
+        change: a wrong guess would come back as a statement."""
+        return " / ".join(dict.fromkeys(points.standing(one, _head(one)) for one in group))
 
 
 def shown(item: Item, activity: Activity) -> str:
@@ -259,11 +257,19 @@ def _schema(plan: Sequence[tuple[str, ...]], about: Sequence[str]) -> dict[str, 
     }
 
 
-def _same(text: str, title: str) -> bool:
+def _head(activity: Activity) -> str:
+    title = points.title(activity)
+    return title if len(title) <= ABOUT else title[:ABOUT].rpartition(" ")[0]
+
+
+def _own(text: str, activity: Activity) -> bool:
+    """Whether a text is the activity's title, alone or with the word for how far it came."""
+
     def bare(line: str) -> str:
         return "".join(char for char in line.casefold() if char.isalnum())
 
-    return bare(text) == bare(title)
+    title = points.title(activity)
+    return bare(text) in (bare(title), bare(points.standing(activity, title)))
 
 
 def _cut(text: str) -> str:

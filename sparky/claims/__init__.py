@@ -6,13 +6,13 @@ check reads no minds: it can pass a sentence whose words all stand there and who
 and it refuses true sentences in words of their own.
 
     check        problems, trim, covers: what others use
+    states       what is only proposed, and the word for it
     statement    a text beside the evidence for it
     names        identifiers, paths, quotes, numbers, people
     acts         what was done, to what, and what was not
     directions   what became what, and what was put where
     clauses      what stands behind a verb belongs to it
     faults       what was wrong, and never its remedy
-    states       what is only proposed
     wording      reasons, and all other words
     prose        the form of a text alone
     implied      what paths, counts and states stand for
@@ -24,5 +24,6 @@ and it refuses true sentences in words of their own.
 """
 
 from sparky.claims.check import covers, figures, problems, recites, telling, trim
+from sparky.claims.states import standing
 
-__all__ = ["covers", "figures", "problems", "recites", "telling", "trim"]
+__all__ = ["covers", "figures", "problems", "recites", "standing", "telling", "trim"]

@@ -12,15 +12,18 @@ from sparky.claims.statement import Statement
 from sparky.claims.stems import stem
 from sparky.claims.verbs import (
     ADVERBS,
+    ASKED,
     BARE,
     FINITE,
     GRANTED,
     LETTING,
     MENDED,
     NOUNS,
+    SEEN,
     SUBORDINATE,
     is_verb,
     same,
+    verb_first,
 )
 
 _ARTICLES = frozenset("a an the".split())
@@ -36,7 +39,7 @@ def swapped(said: Statement) -> Iterator[str]:
         return
     verb, *rest = said.words
     for one in said.evidence:
-        title = _verb_first(one.title_words)
+        title = verb_first(one.title_words)
         if not title or not is_verb(title[0]) or _may(verb, rest, title):
             continue
         behind = _bare(title[1:])
@@ -69,6 +72,8 @@ def begun(said: Statement) -> Iterator[str]:
     """Nothing stands before a title that is told word for word: `Arr close the valve`."""
     if not said.words or is_verb(first := said.words[0]) or first in FUNCTION:
         return
+    if said.proposals and stem(first) in ASKED | SEEN:
+        return
     for one in said.evidence:
         title = list(one.title_words[:_ALIKE])
         told = any(said.words[at : at + _ALIKE] == title for at in (1, 2, 3))
@@ -85,7 +90,7 @@ def named(said: Statement) -> Iterator[str]:
     if not said.words or not said.words[0].endswith("ed"):
         return
     verb, *rest = said.words
-    titles = [_bare_words(_verb_first(one.title_words)) for one in said.evidence]
+    titles = [_bare_words(verb_first(one.title_words)) for one in said.evidence]
     # `Cached answers are kept` tells what the title's verb says.
     told = [verb] if FINITE.isdisjoint(said.plain) else said.words
     if any(title and any(same(word, title[0]) for word in told) for title in titles):
@@ -121,7 +126,7 @@ def spelled(said: Statement) -> Iterator[str]:
 def _done(said: Statement) -> Iterator[str]:
     """The verb that a text begins with, unless a title begins with it."""
     if said.words and said.words[0].endswith("ed"):
-        titles = [_verb_first(one.title_words) for one in said.evidence]
+        titles = [verb_first(one.title_words) for one in said.evidence]
         if not any(title and same(said.words[0], title[0]) for title in titles):
             yield said.words[0]
 
@@ -158,14 +163,6 @@ def _first_part(said: Statement) -> list[str]:
     tokens = Statement(first, ()).tokens
     words = ["" if token.name or token.number else token.text.casefold() for token in tokens]
     return [tokens[0].text, *words[1:]] if tokens else [""]
-
-
-def _verb_first(words: Sequence[str]) -> Sequence[str]:
-    """A title from its verb on."""
-    start = 0
-    while start < len(words) and words[start] in ADVERBS:
-        start += 1
-    return words[start:]
 
 
 def _bare_words(words: Sequence[str]) -> list[str]:

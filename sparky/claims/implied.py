@@ -44,15 +44,10 @@ def of(activity: Activity) -> Iterator[str]:
         yield "remove"
     yield activity.kind.replace("_", " ")
     yield activity.state
-    if is_proposal(activity):
+    if activity.is_proposal:
         yield "propose proposal suggest request"
-
-
-def is_proposal(activity: Activity) -> bool:
-    """Whether it is an open issue, or a pull request that nobody merged: it changed nothing."""
     if activity.kind is Kind.ISSUE:
-        return activity.state != "closed"
-    return activity.kind is Kind.PULL_REQUEST and activity.state in {"opened", "closed"}
+        yield "report request ask"
 
 
 def of_path(path: str) -> Iterator[str]:

@@ -9,7 +9,6 @@ from functools import cached_property, lru_cache
 
 from sparky.claims import evidence as ev
 from sparky.claims.evidence import Evidence
-from sparky.claims.implied import is_proposal
 from sparky.claims.lexicon import FREE, SOFT, act, supported
 from sparky.claims.stems import stem
 from sparky.model import Activity, Kind
@@ -102,7 +101,7 @@ class Statement:
     @cached_property
     def proposals(self) -> bool:
         """Whether none of the activities changed anything."""
-        return all(is_proposal(one.activity) for one in self.evidence)
+        return all(one.activity.is_proposal for one in self.evidence)
 
     def knows(self, word: str) -> bool:
         return supported(stem(word), self.stems)

@@ -7,8 +7,10 @@ real histories begin.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sparky import vocabulary
-from sparky.claims.stems import stem
+from sparky.claims.stems import stem, stems
 
 _GROUPS = """
     add introduce create implement insert include provide append bring
@@ -122,6 +124,13 @@ MENDED = frozenset(
 )
 """Verbs for which `fixed` may stand before what went wrong."""
 
+ASKED = stems("propose suggest request ask")
+"""Verbs that say what people want."""
+SEEN = stems("report describe mention discuss raise question")
+"""Verbs that say what people saw."""
+TREATED = stems("submit open reopen close reject decline withdraw abandon review ask")
+"""Verbs that say what people did with a proposal, and not what it would do."""
+
 NOUNS = frozenset(
     "added fixed removed changed updated replaced introduced implemented improved renamed moved deleted"
     " dropped corrected resolved refactored created enhanced modified adjusted simplified".split()
@@ -145,6 +154,14 @@ SUBORDINATE = frozenset(
 def is_verb(word: str) -> bool:
     """Whether titles that begin with the word, in any of its forms, begin with a verb."""
     return stem(word) in _VERBS
+
+
+def verb_first(words: Sequence[str]) -> Sequence[str]:
+    """A title from its verb on."""
+    start = 0
+    while start < len(words) and words[start] in ADVERBS:
+        start += 1
+    return words[start:]
 
 
 def same(said: str, title: str) -> bool:

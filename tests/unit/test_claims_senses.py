@@ -129,6 +129,81 @@ def test_what_is_only_proposed_is_not_told_as_done(kind: Kind, state: str, done:
     assert (claims.problems("Proposed adding a thermostat.", [one]) == ()) is not done
 
 
+ASKED = {
+    "Add a thermostat to the boiler": (
+        "Proposed to add a thermostat to the boiler.",
+        "Proposed adding a thermostat to the boiler.",
+        "Proposed a thermostat for the boiler.",
+        "Suggested adding a thermostat to the boiler.",
+    ),
+    "Fix leaks of the pump": (
+        "Proposed to fix leaks of the pump.",
+        "Proposed a fix for leaks of the pump.",
+    ),
+    "feat: allow green pumps": ("Proposed that pumps may be green.",),
+}
+NOT_ASKED = {
+    "Add a thermostat to the boiler": (
+        "Add a thermostat to the boiler.",
+        "Adds a thermostat to the boiler.",
+        "Reported a thermostat for the boiler.",
+        "Proposed to remove a thermostat from the boiler.",
+    ),
+    "Fix leaks of the pump": ("Proposed leaks of the pump.", "Fixed leaks of the pump."),
+    "Close the valve before the pump starts": ("Arr close the valve before the pump starts.",),
+}
+SEEN = {
+    "The pump leaks at night": (
+        "Reported that the pump leaks at night.",
+        "Reported a leaking pump at night.",
+    ),
+    "Crash on an empty tank": ("Reported a crash on an empty tank.",),
+    "Build fails on Windows": ("Reported that the build fails on Windows.",),
+    "How do I drain the tank?": ("Asked how to drain the tank.",),
+    "Support oil in lamps": (
+        "Requested support for oil in lamps.",
+        "Proposed to support oil in lamps.",
+        "Asked for oil support in lamps.",
+    ),
+}
+NOT_SEEN = {
+    "The pump leaks at night": (
+        "Fixed the pump leaking at night.",
+        "Requested that the pump leaks at night.",
+        "Reported that the pump does not leak at night.",
+    ),
+    "Build fails on Windows": ("Built on Windows again.",),
+    "Support oil in lamps": ("Reported support for oil in lamps.", "Supported oil in lamps."),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "told", "passes"),
+    [
+        (Kind.PULL_REQUEST, ASKED, True),
+        (Kind.PULL_REQUEST, NOT_ASKED, False),
+        (Kind.ISSUE, SEEN, True),
+        (Kind.ISSUE, NOT_SEEN, False),
+    ],
+)
+def test_what_is_open_is_told_as_asked_for_or_seen(
+    kind: Kind, told: dict[str, tuple[str, ...]], passes: bool
+) -> None:
+    """Of an open request a text says that it was proposed, of an open issue what was seen or asked."""
+    for title, texts in told.items():
+        one = make.commit(1, title, key=f"{kind}:3", kind=kind, state="opened")
+        for text in texts:
+            assert (claims.problems(text, [one]) == ()) is passes, text
+
+
+def test_proposal_beside_other_changes_is_told_as_one() -> None:
+    """A sentence on something done and something proposed does not tell both as done."""
+    both = [make.commit(2, "Drain the tank"), proposal(Kind.PULL_REQUEST, "opened")]
+    assert claims.problems("Drained the tank and added a thermostat.", both)
+    assert claims.problems("Drained the tank and proposed to add a thermostat.", both) == ()
+    assert claims.problems("Drained the tank.", both) == ()
+
+
 def test_merged_change_beside_a_proposal_may_be_told() -> None:
     """What one of the activities did is done, though another only proposed it."""
     both = [make.commit(2, "Add a thermostat"), proposal(Kind.PULL_REQUEST, "closed")]

@@ -134,6 +134,17 @@ def test_headline_that_does_not_hold_is_computed(bad: str | SparkyError) -> None
     assert digest.headline_cites == (GAUGE.key,)
 
 
+def test_headline_tells_what_was_done_before_what_is_proposed() -> None:
+    """A weighty request that nobody merged is a point, and no headline where anything was done."""
+    request = make.pull_request(9, "Add a back door", state="opened")
+    wanted = said("Proposed to add a back door.", request, significance=1.0)
+    digest = compose((GAUGE, request), (wanted, POINTS[0]), ask=Voice("no"))
+    assert digest.headline.endswith("most of all: Fixed the fuel gauge.")
+    assert wanted in digest.points
+    alone = compose((request,), (wanted,))
+    assert alone.headline.endswith("most of all: Proposed to add a back door.")
+
+
 def test_headline_tells_the_release_and_what_mattered() -> None:
     """A release outranks what it holds, and still the headline says what that is."""
     tag = make.release("v1.2.0")

@@ -59,6 +59,15 @@ def test_commits_of_one_pull_request_come_together() -> None:
     assert len(titles(*lines, references=("pull_request:12", "pull_request:13"))) == 2
 
 
+def test_what_is_proposed_stays_apart_from_what_is_done() -> None:
+    """A request that is open is not told in one sentence with a merged one of the same title."""
+    both = [make.pull_request(1, "Add a green lamp"), make.pull_request(2, "Add a green lamp")]
+    opened = [both[0], make.pull_request(2, "Add a green lamp", state="opened")]
+    for activities, groups in ((both, 1), (opened, 2)):
+        traits = {one.key: activity.traits(one) for one in activities}
+        assert len(related.groups(activities, traits)) == groups
+
+
 @given(
     lines=st.lists(st.sampled_from(["add x y", "add x y z", "fix a: b", "wip", ""]), max_size=16),
     changes=st.lists(st.sampled_from(Change), min_size=16, max_size=16),

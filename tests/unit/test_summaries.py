@@ -178,6 +178,36 @@ def test_copied_title_is_marked_as_what_it_is() -> None:
     assert [p.origin for p in made.points] == [Origin.EXTRACTIVE]
 
 
+@pytest.mark.parametrize(
+    ("one", "told"),
+    [
+        (make.pull_request(3, state="opened"), "Proposed: Add a fuel gauge"),
+        (make.pull_request(3, state="closed"), "Proposed: Add a fuel gauge"),
+        (make.pull_request(3), "Add a fuel gauge"),
+        (make.issue(3, state="opened"), "Reported: The fuel gauge shows nothing"),
+        (make.issue(3, "Support oil", state="opened"), "Requested: Support oil"),
+        (make.issue(3), "The fuel gauge shows nothing"),
+    ],
+)
+def test_title_of_what_is_not_done_says_so(one: Activity, told: str) -> None:
+    """A reader sees of a title whether it was done, also where the engine wrote it down itself."""
+    silent, copied = Script("no", "no"), Script(saying(f"{points.title(one)}."), "no")
+    for ask in (silent, copied):
+        (point,) = summarize([one], ask).points
+        assert point.text.rstrip(".") == told
+        assert point.origin is Origin.EXTRACTIVE
+
+
+def test_engine_is_told_what_is_not_done() -> None:
+    """The subject before each sentence begins with the word that the check wants of it."""
+    ask = Script(saying("Added a fuel gauge."), saying("Proposed to add a fuel gauge."))
+    (point,) = summarize([make.pull_request(3, state="opened")], ask).points
+    assert (point.text, point.origin) == ("Proposed to add a fuel gauge.", Origin.ENGINE)
+    first, second = ask.prompts
+    assert '"Proposed: Add a fuel gauge"' in json.dumps(first.schema)
+    assert "begin with Proposed" in second.user
+
+
 def test_recited_message_is_no_point() -> None:
     """A sentence out of the message's middle, which tells no change, is not kept as one."""
     talk = make.commit(1, "Fix the fuel gauge", body="Long ago the fuel gauge fell with the tank.")
