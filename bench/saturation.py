@@ -4,8 +4,11 @@ Engines that batch continuously are played by `tests/engines/batching.py`: slots
 published rates of gpt-oss-20b on one DGX Spark, its time run `--scale` times faster. The same
 prompts go to them in turn: from a closed loop that keeps a fixed number in flight and does nothing
 else, at several numbers, of which the best counts; and from Sparky, as `bench/farmcalls.py` calls.
-Celery's messages are not in it. With `--turns N` loop and Sparky follow each other N times, as one
-pass of a real engine may differ from the next. Prints a table, and with `--json FILE` the figures.
+Celery's messages are not in it. Prints a table, and with `--json FILE` the figures.
+
+One pass of a real engine may differ from the next. With `--turns N` the loop's numbers are tried with
+half of the prompts, which warms the engine, and then loop and Sparky follow each other N times; every
+second time Sparky comes first, so that an engine whose speed drifts slows both.
 
 `--url URL` takes a real engine instead, one that counts its tokens at `/metrics` (llama.cpp, vLLM),
 and `--prompts FILE` real prompts, which `bench/prompts.py` writes. An engine that keeps earlier
@@ -17,6 +20,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import math
 import operator
 import sys
 import tempfile
@@ -110,7 +114,7 @@ class Comparison:
     field: Field
     calls: int
     loops: dict[int, Tally]
-    """The closed loop's first passes, by the number in flight at each engine."""
+    """The closed loop's trials, by the number in flight at each engine."""
     turns: tuple[Turn, ...]
     cpu: float
     """Processor seconds that Sparky spent, in all turns."""
@@ -149,9 +153,10 @@ def compare(database_url: str, field: Field, work: Prompts, turns: int) -> Compa
     bodies = [_request(prompt, field.model) for prompt in work.values()]
     cpu: list[float] = []
 
-    def loop(in_flight: int) -> Tally:
+    def loop(in_flight: int, share: float) -> Tally:
+        part = bodies[: math.ceil(share * len(bodies))]
         with field.start() as urls, watched(urls, field) as curve:
-            closedloop.run(urls, in_flight, bodies)
+            closedloop.run(urls, in_flight, part)
         return tally(curve, field.scale)
 
     def sparky() -> Tally:
@@ -169,13 +174,24 @@ def compare(database_url: str, field: Field, work: Prompts, turns: int) -> Compa
 
 
 def alternate(
-    loop: Callable[[int], Tally], sparky: Callable[[], Tally], numbers: Sequence[int], turns: int
+    loop: Callable[[int, float], Tally],
+    sparky: Callable[[], Tally],
+    numbers: Sequence[int],
+    turns: int,
 ) -> tuple[dict[int, Tally], tuple[Turn, ...]]:
-    """The loop at each number in flight; and turns, of which the first has the best of these."""
-    loops = {number: loop(number) for number in numbers}
+    """The loop at each number in flight, and turns with the best; of one turn that is its pass."""
+    if turns == 1:
+        loops = {number: loop(number, 1.0) for number in numbers}
+        return loops, (Turn(loops[best(loops)], sparky()),)
+    loops = {number: loop(number, 0.5) for number in numbers}
     number = best(loops)
-    taken = [Turn(loops[number], sparky())]
-    taken += [Turn(loop(number), sparky()) for _ in range(turns - 1)]
+    taken = []
+    for turn in range(turns):
+        if turn % 2:
+            later, first = sparky(), loop(number, 1.0)
+        else:
+            first, later = loop(number, 1.0), sparky()
+        taken.append(Turn(first, later))
     return loops, tuple(taken)
 
 

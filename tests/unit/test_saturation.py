@@ -29,22 +29,40 @@ def test_rates_are_of_the_engines_time() -> None:
     assert tally(curve, 4.0).busy == 1.0
 
 
-def test_loop_and_sparky_take_turns() -> None:
-    """The loop is tried at each number once, and each pass of Sparky has one of the best before it."""
-    passes: list[str] = []
+class Passes:
+    """Passes of which each writes as much as its number in flight says."""
 
-    def loop(in_flight: int) -> Tally:
-        passes.append(f"loop {in_flight}")
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def loop(self, in_flight: int, share: float) -> Tally:
+        self.done.append(f"{share:.0%} of the loop at {in_flight}")
         return Tally(100, 1.0, 40 + in_flight, 1.0)
 
-    def sparky() -> Tally:
-        passes.append("Sparky")
+    def sparky(self) -> Tally:
+        self.done.append("Sparky")
         return Tally(90, 1.0, 40, 1.0)
 
-    loops, turns = alternate(loop, sparky, [16, 24], 3)
-    assert passes == ["loop 16", "loop 24", "Sparky", "loop 24", "Sparky", "loop 24", "Sparky"]
+
+def test_loop_and_sparky_take_turns() -> None:
+    """Trials warm the engine; then passes alternate, every second time with Sparky's first."""
+    passes = Passes()
+    loops, turns = alternate(passes.loop, passes.sparky, [16, 24], 3)
+    loop = "100% of the loop at 24"
+    assert passes.done == [
+        "50% of the loop at 16", "50% of the loop at 24",
+        loop, "Sparky", "Sparky", loop, loop, "Sparky",
+    ]  # fmt: skip
     assert list(loops) == [16, 24]
     assert [turn.whole for turn in turns] == [0.9, 0.9, 0.9]
+
+
+def test_one_turn_is_the_best_trial_and_a_pass_of_sparky() -> None:
+    """Played engines begin anew in each pass, so that a trial of the loop is a turn's pass."""
+    passes = Passes()
+    _, (turn,) = alternate(passes.loop, passes.sparky, [16, 24], 1)
+    assert passes.done == ["100% of the loop at 16", "100% of the loop at 24", "Sparky"]
+    assert turn.loop.inner_tokens == 64
 
 
 def test_longer_passes_weigh_more() -> None:
