@@ -205,7 +205,7 @@ class _Desk:
     def about(self, group: Group) -> str:
         """What a point is about: how its titles begin, and what is not done yet. Not the kind of
         change: a wrong guess would come back as a statement."""
-        return " / ".join(dict.fromkeys(points.standing(one, _head(one)) for one in group))
+        return " / ".join(dict.fromkeys(map(_head, group)))
 
 
 def shown(item: Item, activity: Activity) -> str:
@@ -258,8 +258,10 @@ def _schema(plan: Sequence[tuple[str, ...]], about: Sequence[str]) -> dict[str, 
 
 
 def _head(activity: Activity) -> str:
+    """The beginning of a title, behind the word for what is not done."""
     title = points.title(activity)
-    return title if len(title) <= ABOUT else title[:ABOUT].rpartition(" ")[0]
+    head = title if len(title) <= ABOUT else title[:ABOUT].rpartition(" ")[0]
+    return points.standing(activity, head)
 
 
 def _own(text: str, activity: Activity) -> bool:

@@ -135,13 +135,24 @@ def about(said: Statement) -> Iterator[str]:
             for one in said.evidence
         )
         if only and signs.isdisjoint(said.content):
-            yield f"claims what the activities only {kind}"
+            yield f"claims what the activities only {kind}: say {_NAMED[kind]}"
             continue
         touched = {sort for one in said.evidence for sort in one.sorts}
         if touched and touched <= _ONLY[kind] and not _of_its_kind(said, kind, signs):
-            yield f"claims what the activities only {kind}, as their files say"
+            yield f"claims what the activities only {kind}, as their files say: say {_NAMED[kind]}"
 
 
+def placed(said: Statement) -> str:
+    """The text, with the documentation or the tests as its place, where all files of each activity
+    lie there and it does not say so."""
+    for kind, signs in (("document", DOCUMENTED), ("test", TESTED)):
+        inside = all(one.sorts and set(one.sorts) <= _ONLY[kind] for one in said.evidence)
+        if inside and not _of_its_kind(said, kind, signs):
+            return f"{said.text.rstrip(' .')} in the {_NAMED[kind]}."
+    return said.text
+
+
+_NAMED = {"document": "documentation", "test": "tests"}
 _ONLY = {"document": {Sort.DOCUMENTATION, Sort.CHANGELOG}, "test": {Sort.TESTS}}
 _PARTS = {"document": PAGES, "test": SAMPLES}
 
@@ -163,7 +174,7 @@ def objects(said: Statement) -> Iterator[str]:
     """What was done to a test is not told as done to what it tests."""
     only = all(_TESTS.search(" ".join(one.title_words)) for one in said.evidence)
     if only and TESTED.isdisjoint(said.content):
-        yield "claims what the activities only test"
+        yield "claims what the activities only test: say tests"
 
 
 def conditions(said: Statement) -> Iterator[str]:

@@ -89,7 +89,8 @@ def _problems(text: str, activities: tuple[Activity, ...]) -> tuple[str, ...]:
 def trim(text: str, activities: Sequence[Activity]) -> str:
     """The longest beginning of the text that passes; the text itself if none does.
 
-    What nobody calls a name is taken out: `the tank component` becomes `tank`. A reason is cut wherever the rest stands. Any other end is cut only if what is left says all
+    What nobody calls a name is taken out: `the tank component` becomes `tank`. What lies in the
+    documentation or the tests alone is told of them. A reason is cut wherever the rest stands. Any other end is cut only if what is left says all
     that the titles say: a place or a condition may be the very point.
     """
     if not activities:
@@ -113,7 +114,8 @@ def _said(words: Sequence[str]) -> frozenset[str]:
 
 
 def _plain(text: str, activities: Sequence[Activity]) -> str:
-    """The text without places that say nothing, and names without what nobody calls them."""
+    """The text without places that say nothing, with the documentation or the tests where it lies
+    there, and names without what nobody calls them."""
     said = Statement(text, activities)
 
     def named(match: re.Match[str]) -> str:
@@ -121,7 +123,8 @@ def _plain(text: str, activities: Sequence[Activity]) -> str:
         called = names.is_file(said, name) if kind.casefold() == "file" else said.knows(kind)
         return match.group() if called or not said.stands(name) else match["name"]
 
-    return _NOWHERE.sub("", _CALLED.sub(named, text))
+    bare = _NOWHERE.sub("", _CALLED.sub(named, text))
+    return acts.placed(Statement(bare, activities))
 
 
 def recites(text: str, activity: Activity) -> bool:

@@ -46,8 +46,12 @@ def reasons(said: Statement) -> Iterator[str]:
 
 
 def meaning(said: Statement) -> Iterator[str]:
-    """The text says something: a name, or a word that not every change could be told with."""
-    if not any(token.name for token in said.tokens) and not distinct(said.content) - EMPTY:
+    """The text says something: a name, a word that not every change could be told with, or all of
+    a title of several words."""
+    if any(token.name for token in said.tokens) or distinct(said.content) - EMPTY:
+        return
+    titles = (ev.content(" ".join(one.title_words[1:])) for one in said.evidence)
+    if not any(len(title) > 2 and title <= said.content for title in titles):
         yield "says nothing"
 
 

@@ -210,6 +210,48 @@ def test_merged_change_beside_a_proposal_may_be_told() -> None:
     assert claims.problems("Added a thermostat.", both) == ()
 
 
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ("docs/index.md", "Used brass valves in the documentation."),
+        ("docs/index.md CHANGES.md", "Used brass valves in the documentation."),
+        ("tests/test_pump.py", "Used brass valves in the tests."),
+        ("docs/index.md src/pump.py", "Used brass valves."),
+        ("", "Used brass valves."),
+    ],
+)
+def test_what_lies_in_one_place_alone_is_told_of_it(files: str, told: str) -> None:
+    """A change of the documentation or the tests alone gets its place, as it changed no thing."""
+    touched = tuple(make.file_change(path) for path in files.split())
+    change = [make.commit(1, "Use brass valves", files=touched)]
+    assert claims.trim("Used brass valves.", change) == told
+    assert claims.problems(told, change) == ()
+
+
+def test_place_is_added_once_and_proves_nothing() -> None:
+    """A text that names the place stays as it is, and a false one gets no truer by it."""
+    touched = (make.file_change("docs/index.md"),)
+    change = [make.commit(1, "Use brass valves", files=touched)]
+    named = "Used brass valves in the guide."
+    assert claims.trim(named, change) == named
+    wrong = claims.trim("Removed brass valves.", change)
+    assert claims.problems(wrong, change)
+
+
+@pytest.mark.parametrize(
+    ("title", "text", "holds"),
+    [
+        ("Clarify error when header value is None", "Clarified the error when the header value is None.", True),
+        ("Clarify error when header value is None", "Clarified the error.", False),
+        ("Fix bug in the code", "Fixed a bug in the code.", False),
+        ("Improve it", "Improved it in general.", False),
+    ],
+)  # fmt: skip
+def test_whole_title_of_plain_words_says_something(title: str, text: str, holds: bool) -> None:
+    """Words that any change could be told with tell one only where they are all of a longer title."""
+    assert (problems(title, text) == "") is holds
+
+
 def test_invented_trouble_is_cut() -> None:
     """A clause on trouble that nobody told of goes, and the sentence stays."""
     change = make.commit(1, "Fix the brass valve", files=(make.file_change("src/pump.py"),))
