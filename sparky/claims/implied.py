@@ -11,7 +11,7 @@ from sparky.paths import Sort
 _SORTS: dict[Sort, str] = {
     Sort.TESTS: "test tests suite",
     Sort.DOCUMENTATION: "documentation docs guide page section",
-    Sort.CHANGELOG: "changelog change log release notes",
+    Sort.CHANGELOG: "changelog change log release notes documentation",
     Sort.BUILD: "build project",
     Sort.LOCK: "dependency lock",
 }
