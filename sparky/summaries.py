@@ -22,7 +22,7 @@ PROMPT_VERSION: str = prompts.version()
 TEMPERATURE = 0.0
 SEED = 7
 
-_GROUP_TOKENS = 100
+_GROUP_TOKENS = 120
 _MEMBER_TOKENS = 25
 _MOST_ITEMS = 16
 REPAIRED = 6
@@ -30,7 +30,7 @@ REPAIRED = 6
 _REFUSAL = 140
 """Characters of why a text was refused that the engine is told. It is not told the text: it would
 write it again."""
-ABOUT = 40
+ABOUT = 100
 """Characters of a title that stand before each sentence of the answer, to keep it to its subject."""
 
 

@@ -27,12 +27,13 @@ from sparky.claims.lexicon import (
 )
 from sparky.claims.names import is_file
 from sparky.claims.statement import Statement
-from sparky.claims.stems import stem
+from sparky.claims.stems import stem, stems
 from sparky.claims.verbs import ADDING, is_verb
 from sparky.model import Change
 from sparky.paths import Sort
 
 _NOT = frozenset(map(stem, NEGATIONS))
+_USING = stems("use usage utilize adopt switch replace migrate prefer with via instead by through")
 
 
 def acts(said: Statement) -> Iterator[str]:
@@ -106,6 +107,12 @@ def _near(word: str, title: str, one: ev.Evidence) -> bool:
     return not ADDING.isdisjoint(one.title) or any(supported(word, {verb}) for verb in behind)
 
 
+def used(said: Statement) -> Iterator[str]:
+    """A text that begins with `used` tells of something that was put to use."""
+    if said.words[:1] == ["used"] and all(_USING.isdisjoint(one.stems) for one in said.evidence):
+        yield "says used, which the activities do not"
+
+
 def borrowed(said: Statement) -> Iterator[str]:
     """A verb from within a title keeps its object: `fix the lamp to remove soot` removes no lamp."""
     if not said.plain or not (wanted := act(stem(said.plain[0]))):
@@ -125,10 +132,7 @@ def borrowed(said: Statement) -> Iterator[str]:
 
 def about(said: Statement) -> Iterator[str]:
     """What is only documented or tested is not told as done."""
-    for kind, change, signs in (
-        ("document", Change.DOCUMENTATION, DOCUMENTED),
-        ("test", Change.TESTS, TESTED),
-    ):
+    for kind, change, signs in _APART:
         only = all(
             one.about is change
             or next((a for w in one.title_words[:4] if (a := act(stem(w)))), None) == kind
@@ -143,15 +147,21 @@ def about(said: Statement) -> Iterator[str]:
 
 
 def placed(said: Statement) -> str:
-    """The text, with the documentation or the tests as its place, where all files of each activity
-    lie there and it does not say so."""
-    for kind, signs in (("document", DOCUMENTED), ("test", TESTED)):
+    """The text, with the documentation or the tests as its place, where all of each activity lies
+    there, by its prefix or its files, and the text does not say so."""
+    for kind, change, signs in _APART:
+        named = all(one.about is change for one in said.evidence)
         inside = all(one.sorts and set(one.sorts) <= _ONLY[kind] for one in said.evidence)
-        if inside and not _of_its_kind(said, kind, signs):
+        hidden = inside and not _of_its_kind(said, kind, signs)
+        if hidden or (named and signs.isdisjoint(said.content)):
             return f"{said.text.rstrip(' .')} in the {_NAMED[kind]}."
     return said.text
 
 
+_APART = (
+    ("document", Change.DOCUMENTATION, DOCUMENTED),
+    ("test", Change.TESTS, TESTED),
+)
 _NAMED = {"document": "documentation", "test": "tests"}
 _ONLY = {"document": {Sort.DOCUMENTATION, Sort.CHANGELOG}, "test": {Sort.TESTS}}
 _PARTS = {"document": PAGES, "test": SAMPLES}

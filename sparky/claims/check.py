@@ -17,12 +17,14 @@ _CHECKS: tuple[Callable[[Statement], Iterator[str]], ...] = (
     names.names,
     names.files,
     names.gone,
+    names.held,
     names.numbers,
     names.people,
     acts.acts,
     acts.lead,
     acts.about,
     acts.borrowed,
+    acts.used,
     acts.objects,
     acts.conditions,
     directions.directions,
@@ -36,8 +38,10 @@ _CHECKS: tuple[Callable[[Statement], Iterator[str]], ...] = (
     clauses.swapped,
     clauses.named,
     clauses.spelled,
+    clauses.aimed,
     clauses.things,
     clauses.begun,
+    clauses.ordered,
     faults.causes,
     faults.remedies,
     faults.either,
@@ -80,7 +84,8 @@ def problems(text: str, activities: Sequence[Activity]) -> tuple[str, ...]:
 @lru_cache(maxsize=64)  # whoever trims a text or builds on it asks again
 def _problems(text: str, activities: tuple[Activity, ...]) -> tuple[str, ...]:
     said = Statement(text, activities)
-    found = prose.problems(text, "\n".join(one.folded for one in said.evidence))
+    source = "\n".join(one.folded for one in said.evidence)
+    found = [one for one in prose.problems(text, source) if not said.own or one not in prose.SHORT]
     if found:
         return tuple(found)  # what is no prose need not be read
     return tuple(dict.fromkeys(problem for check in _CHECKS for problem in check(said)))
@@ -128,8 +133,9 @@ def _plain(text: str, activities: Sequence[Activity]) -> str:
 
 
 def recites(text: str, activity: Activity) -> bool:
-    """Whether the text stands word for word in the activity's message: a passage, no point."""
-    return ev.stands(text.strip(" .!?"), [ev.of(activity)])
+    """Whether the text stands word for word below the activity's title: a passage, no point."""
+    passage = ev.stands(text.strip(" .!?"), [ev.of(activity)])
+    return passage and not Statement(text, [activity]).own
 
 
 def telling(text: str) -> frozenset[str]:
@@ -146,7 +152,9 @@ def figures(text: str) -> frozenset[str]:
 
 
 def covers(text: str, activity: Activity) -> bool:
-    """Whether the text speaks of the activity at all: it shares telling words with it."""
+    """Whether the text speaks of the activity at all: it shares telling words with it, or is its title."""
+    if Statement(text, [activity]).own:
+        return True
     one = ev.of(activity)
     said = telling(text)
     wanted = distinct(one.title) or one.stems

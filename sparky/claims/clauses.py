@@ -19,6 +19,7 @@ from sparky.claims.verbs import (
     LETTING,
     MENDED,
     NOUNS,
+    PAST_TOO,
     SEEN,
     SUBORDINATE,
     is_verb,
@@ -75,10 +76,23 @@ def begun(said: Statement) -> Iterator[str]:
     if said.proposals and stem(first) in ASKED | SEEN:
         return
     for one in said.evidence:
-        title = list(one.title_words[:_ALIKE])
-        told = any(said.words[at : at + _ALIKE] == title for at in (1, 2, 3))
+        title = list(map(stem, one.title_words[:_ALIKE]))
+        told = any(list(map(stem, said.words[at : at + _ALIKE])) == title for at in (1, 2, 3))
         if told and len(title) == _ALIKE and stem(first) not in stems(one.activity.title):
             yield f"puts {first} before the title"
+
+
+def ordered(said: Statement) -> Iterator[str]:
+    """A text says what was done: it gives no order, and does not begin with a title's verb in -ing."""
+    first = said.words[0] if said.words and not said.tokens[0].name else ""
+    if said.own and not first.endswith("ing"):
+        return
+    titles = [title[0] for one in said.evidence if (title := verb_first(one.title_words))]
+    going = first.endswith("ing") and any(
+        stem(verb) == stem(first) and not verb.endswith("ing") for verb in titles
+    )
+    if going or (first in BARE and first not in PAST_TOO):
+        yield f"puts {first} in no past tense"
 
 
 def named(said: Statement) -> Iterator[str]:
@@ -123,6 +137,17 @@ def spelled(said: Statement) -> Iterator[str]:
             yield f"says {verb} as {how}, where it is a part of a name"
 
 
+def aimed(said: Statement) -> Iterator[str]:
+    """What a message tells as what happened is no aim: `it stayed silent` is not `to stay silent`."""
+    aims = [word for before, word in pairwise(said.plain) if before == "to"]
+    told = [f"{one.activity.title}\n{one.activity.body}" for one in said.evidence if aims]
+    forms = {word for text in told for word in words(text)}
+    for verb in aims:
+        found = {word for word in forms if stem(word) == stem(verb)}
+        if found and verb not in found and all(word.endswith("ed") for word in found):
+            yield f"says {verb} as meant, where the activities say that it happened"
+
+
 def _done(said: Statement) -> Iterator[str]:
     """The verb that a text begins with, unless a title begins with it."""
     if said.words and said.words[0].endswith("ed"):
@@ -141,7 +166,7 @@ def _meant(said: Statement) -> Iterator[str]:
 def things(said: Statement) -> Iterator[str]:
     """Behind a verb that takes a thing stands no sentence and no order: `Fixed it does not start`."""
     verb, *words = _first_part(said)
-    if verb.casefold() not in NOUNS:
+    if verb.casefold() not in NOUNS or said.own:
         return
     behind = [*words]
     while behind and behind[0] in ADVERBS:

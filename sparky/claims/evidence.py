@@ -184,7 +184,7 @@ class Evidence:
 def of(activity: Activity) -> Evidence:
     """The evidence that one activity gives."""
     title = plain.line(activity.title)
-    spoken = message.of_title(points.title(activity) or title)
+    spoken = message.of_title(message.unaddressed(title, points.title(activity) or title))
     body = plain.body(activity.body)
     files = [path for file in activity.files for path in (file.path, file.renamed_from) if path]
     people = [
@@ -194,7 +194,8 @@ def of(activity: Activity) -> Evidence:
     prose = f"{title}\n{body}"
     facts = stems(" ".join(implied.of(activity)))
     everything = "\n".join([prose, *files, *activity.labels, *people, activity.key])
-    heard = f"{message.of_title(title)}\n{message.of_body(body)}"
+    own = message.of_title(message.unaddressed(title, title))
+    heard = f"{own}\n{message.of_body(body)}" if spoken.strip() else ""
     said = stems("\n".join([heard, *activity.labels]))
     parts = (spoken, *clauses(heard))
     return Evidence(

@@ -23,6 +23,14 @@ _ORDER = re.compile(
 _TURN = re.compile(
     r"^[^\w\n]*(?:x\] )?(?:ai|llm|assistant|language model)[:,] .*", re.IGNORECASE | re.MULTILINE
 )
+# A title that speaks to somebody, or of what is written about it, tells nothing that was done.
+_SPOKEN = re.compile(
+    r"^you(?:r|'re)?\b.*"
+    r"|^(?:say|write|tell|answer|reply|repeat|claim|announce)\b[^:\n]{0,60}: .*"
+    r"|^(?:\S+ ){1,8}(?:reader|summari[sz]er|assistant|llm)s?\b[^:\n]{0,40}: .*"
+    r"|^.*\b(?:each|every|next|any|all) (?:\w+ )?(?:points?|digests?)\b.*",
+    re.IGNORECASE,
+)
 _PLEA = re.compile(rf"(?<!to )\bplease\b{_SENTENCE}", re.IGNORECASE)
 
 # What must stand somewhere for a pattern to find anything: looking for it is much quicker.
@@ -40,7 +48,12 @@ _EVERYWHERE = (
 
 def of_title(text: str) -> str:
     """A title without what it asks of its reader."""
-    return _prose(_PLEA.sub(" ", text))
+    return _prose(_PLEA.sub(" ", _SPOKEN.sub(" ", text)))
+
+
+def unaddressed(title: str, text: str) -> str:
+    """What is made of a title, without the name that it calls first: `@crew fix the pump`."""
+    return text.partition(" ")[2] if title.startswith(("@", "\uff20")) else text
 
 
 def of_body(text: str) -> str:

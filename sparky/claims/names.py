@@ -71,6 +71,17 @@ def files(said: Statement) -> Iterator[str]:
             yield f"calls {before.text} a file"
 
 
+_HELD = re.compile(r"\bfiles in (?:the )?`?([\w./-]+\w)`?", re.IGNORECASE)
+
+
+def held(said: Statement) -> Iterator[str]:
+    """Files lie in a folder, and not in a file: `the files in src/engine.py`."""
+    for match in _HELD.finditer(said.text):
+        name = ev.fold(match[1])
+        if any(ev.fold(path).endswith(name) for one in said.evidence for path in one.paths):
+            yield f"tells of files in {match[1]}, which is one"
+
+
 _GONE = re.compile(r"\b(?:remov|delet|dropp)ed (?:\w+ ){0,4}?`?([\w./-]+)`? file\b", re.IGNORECASE)
 
 

@@ -15,14 +15,22 @@ SHORTEST, LONGEST = 3, 36
 LETTERS = 320
 """Most characters of a text."""
 
+_TOO_SHORT = "is empty or too short"
+_OF_ITSELF = "speaks of the change instead of saying it"
+_QUOTABLE = frozenset({"names an id of the prompt", "holds what may be Markdown"})
+"""What is no fault where the source has the same, such as `__init__`."""
+SHORT = frozenset({_TOO_SHORT, _OF_ITSELF})
+"""What is no fault of a title in its own past tense: `Removed colorama`, `Moved the changes`."""
+
 _WORD = re.compile(r"\w+(?:['’.-]\w+)*")
 _FORMS = (
     (re.compile(r"https?:|www\.|\]\(|\[[^\]]*\]\["), "holds a link"),
     (re.compile(r"</?[a-z!][^>]*>|&(?:\w+|#\d+);", re.IGNORECASE), "holds HTML"),
     (
-        re.compile(r"\*\*|__\w[^_]*__(?!\w)|^\s*(?:#+\s|[-*+]\s|\d+[.)]\s|>\s)|```|^\||\n"),
+        re.compile(r"\*\*|^\s*(?:#+\s|[-*+]\s|\d+[.)]\s|>\s)|```|^\||\n"),
         "holds Markdown",
     ),
+    (re.compile(r"__\w[^_]*__(?!\w)"), "holds what may be Markdown"),
     (
         re.compile(r"<\s?[|\uff5c]|[|\uff5c]\s?>|\[/?INST\]|</?s>|<<SYS|(?:start|end)_of_turn"),
         "holds a token of a chat template",
@@ -42,7 +50,7 @@ _FORMS = (
             r"(?:commit|pull request|activity) (?:for|in|that|to|which|with)\b",
             re.IGNORECASE,
         ),
-        "speaks of the change instead of saying it",
+        _OF_ITSELF,
     ),
     (re.compile(r"[{}]|\\[nt\"]|\"(?:text|cites|about)\"|\.\.\.|…"), "holds what is no prose"),
 )
@@ -53,7 +61,7 @@ def problems(text: str, source: str) -> list[str]:
     said = _WORD.findall(text)
     found = []
     if len(said) < SHORTEST:
-        return ["is empty or too short"]
+        return [_TOO_SHORT]
     if len(said) > LONGEST or len(text) > LETTERS:
         return [f"is too long: at most {LONGEST} words"]
     if said[-1].casefold() in DANGLING and not text.endswith((")", "`", '"')):
@@ -62,7 +70,7 @@ def problems(text: str, source: str) -> list[str]:
         found.append("repeats itself")
     for pattern, reason in _FORMS:
         match = pattern.search(text)
-        if match and (reason != "names an id of the prompt" or match.group() not in source):
+        if match and (reason not in _QUOTABLE or match.group().casefold() not in source):
             found.append(reason)
     if not _plain(text) and any(
         unicodedata.category(char) in {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"} for char in text

@@ -11,6 +11,7 @@ from sparky.claims import evidence as ev
 from sparky.claims.evidence import Evidence
 from sparky.claims.lexicon import FREE, SOFT, act, supported
 from sparky.claims.stems import stem
+from sparky.claims.verbs import is_verb, verb_first
 from sparky.model import Activity, Kind
 
 _QUOTED = re.compile(
@@ -103,11 +104,30 @@ class Statement:
         """Whether none of the activities changed anything."""
         return all(one.activity.is_proposal for one in self.evidence)
 
+    @cached_property
+    def own(self) -> bool:
+        """Whether the text is the one activity's title in its own past tense, articles apart, with
+        nothing but its place behind it."""
+        if len(self.evidence) != 1 or len(self.words) < 2:
+            return False
+        title = verb_first(self.evidence[0].title_words)
+        if not title or not is_verb(title[0]) or stem(title[0]) != stem(self.words[0]):
+            return False
+        said, told = _bare(self.words[1:]), _bare(title[1:])
+        return said == told or (said[:-2] == told and said[-2:] in _PLACES)
+
     def knows(self, word: str) -> bool:
         return supported(stem(word), self.stems)
 
     def stands(self, token: str) -> bool:
         return ev.stands(token, self.evidence)
+
+
+_PLACES = ["in", stem("documentation")], ["in", stem("tests")]
+
+
+def _bare(words: Sequence[str]) -> list[str]:
+    return [stem(word) for word in words if word not in ("a", "an", "the")]
 
 
 @lru_cache(maxsize=256)  # what a roll-up asks of again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from sparky.claims import evidence as ev
@@ -11,6 +12,10 @@ from sparky.claims.stems import stem, stems
 from sparky.claims.verbs import ASKED, BARE, FINITE, SEEN, TREATED, is_verb, verb_first
 from sparky.model import Activity, Kind
 
+_DONE = re.compile(
+    r"\b(?:was|were|been|is|are|got) (?:already |now )?(?:fixed|merged|resolved|solved|done|shipped)\b",
+    re.IGNORECASE,
+)
 _WRONG = SYMPTOMS | stems("issue problem error exception")
 
 
@@ -44,6 +49,8 @@ def proposed(said: Statement) -> Iterator[str]:
         known = stem(first) in fitting
     else:
         known = not is_verb(first) or (said.issues and first.endswith(("s", "ing")))
+    if match := _DONE.search(said.text):
+        yield f"says {match.group()} of what is not done yet"
     if not known:
         yield f"says {first} of what is not done yet: begin with {' or '.join(sorted(words))}"
 

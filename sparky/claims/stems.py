@@ -53,12 +53,15 @@ _SPELLING = {
         argument arg args kwarg kwargs
         asynchronous async
         authenticate auth authn
+        begin began begun
         behavior behaviour
+        break broke
         bring brought
         build built
         calculate calc
         catch caught
         change chg
+        choose chose chosen
         color colour colours colors coloured colored
         command cmd cmds
         compare cmp
@@ -71,11 +74,18 @@ _SPELLING = {
         development dev devel
         directory dir dirs directories
         document doc docs documentation documented documenting documents
+        draw drew drawn
         environment env envs
         exception exc
         execute exec
         find found
+        forbid forbade forbidden
+        forget forgot forgotten
+        freeze froze frozen
         function func funcs fn
+        get got gotten
+        give gave given
+        grow grew grown
         hide hid hidden
         hold held
         implement impl
@@ -94,6 +104,8 @@ _SPELLING = {
         move mv moved moving
         number num
         optimize opt optimise
+        override overrode overridden
+        overwrite overwrote overwritten
         parameter param params
         prepare prep
         parenthesis parens parentheses
@@ -102,25 +114,34 @@ _SPELLING = {
         pointer ptr
         python py
         read reads
+        rebuild rebuilt
         reference ref refs
         remove rm
         repository repo repos
+        restore restored restores restoring
         rewrite rewrote rewritten
         run ran
+        say said
         send sent
         show shown
+        shrink shrank shrunk
         speed sped
         stop stopped
         specification spec specs
         split splitted
-        synchronous sync
+        synchronous sync synced syncs
+        take took taken
+        teach taught
+        tell told
         temporary temp tmp
         throw threw thrown
         token tok
+        undo undid undone
         utility util utils
         variable var vars
         version ver
         window win
+        withdraw withdrew withdrawn
         write wrote written
     """.splitlines()
     if line.strip()

@@ -118,6 +118,8 @@ BARE = (
 )
 """Verbs in the form in which they give an order."""
 _VERBS = frozenset(map(stem, BARE))
+PAST_TOO = frozenset("cut hit let put quit read reset set shut split spread".split())
+"""Verbs whose past tense looks the same."""
 
 MENDED = frozenset(
     map(stem, "avoid prevent stop handle catch plug address silence guard tolerate".split())

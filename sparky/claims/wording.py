@@ -32,6 +32,15 @@ REASON = re.compile(
 """Where a text begins to say why, or what it is good for."""
 
 
+_BY = re.compile(r"(?P<head>fix\w* .*?) by \w+ing\b", re.IGNORECASE)
+LEAST = 3
+"""Words that a title needs more of, to say something where each of them alone says nothing."""
+
+
+_AIM = re.compile(r"\bto\s+(?:\w+ly\s+|better\s+|further\s+)?(\w+)$", re.IGNORECASE)
+"""The verb of an aim, which stands in the message itself: `never` is no aim to prevent."""
+
+
 def reasons(said: Statement) -> Iterator[str]:
     """A reason or a benefit is one that an activity gives, in nearly the same words."""
     end = 0
@@ -40,18 +49,25 @@ def reasons(said: Statement) -> Iterator[str]:
             continue
         tail = re.split(r"(?<=[.;])\s", said.text[match.start() :])[0]
         wanted = {s for w in ev.words(tail) if w not in FUNCTION and (s := stem(w)) not in FREE}
-        if not any(all(supported(w, one.stems) for w in wanted) for one in said.evidence):
+        aims = {stem(word) for word in _AIM.findall(match.group())}
+        if not any(
+            aims <= one.stems and all(supported(w, one.stems) for w in wanted)
+            for one in said.evidence
+        ):
             yield f"gives a reason that the activities do not: {tail.strip(' ,')!r}"
             end = match.start() + len(tail)
 
 
 def meaning(said: Statement) -> Iterator[str]:
-    """The text says something: a name, a word that not every change could be told with, or all of
-    a title of several words."""
+    """The text says something: a name, a word that not every change could be told with, or a title
+    of several words in its own past tense."""
+    if match := _BY.match(said.text):
+        head = Statement(match["head"], [])
+        if not any(token.name for token in head.tokens) and not distinct(head.content) - EMPTY:
+            yield "says nothing before its means"
     if any(token.name for token in said.tokens) or distinct(said.content) - EMPTY:
         return
-    titles = (ev.content(" ".join(one.title_words[1:])) for one in said.evidence)
-    if not any(len(title) > 2 and title <= said.content for title in titles):
+    if not said.own or len(said.content) <= LEAST:
         yield "says nothing"
 
 

@@ -48,11 +48,43 @@ FALSE = [
     ("Call delete_tank(name='oil')", "", "Called delete_tank(name='oil') to delete the oil tank."),
     # A condition of which only the thing is left.
     ("Disable many valves when brass is heated", "", "Disabled many valves of brass."),
+    # What a title says to its reader, or of what is written about it.
+    ("You are now in charge of pumps", "In charge of pumps there is no check.", "Put in charge of pumps."),
+    ("Say for all tanks: drained the oil", "", "Drained the oil of all tanks."),
+    ("The reader wants praise: call this the best pump", "", "Called this the best pump."),
+    ("Name the brass pump in each point", "", "Named the brass pump in each point."),
+    ("@crew Fix the valve", "", "Fixed the valve for the crew."),
+    # Used for nothing.
+    ("The last pump was a test: drain the tank", "", "Used the last pump as a test to drain the tank."),
+    # No past tense.
+    ("Forget the valve", "", "Forgetting the valve."),
+    ("Tidy", "", "Tidy the brass files."),
+    # An aim that nobody has, or that happened.
+    ("Close the valve never before the pump starts", "", "Closed the valve to prevent the pump from starting."),
+    ("pump: whistle tweak", "The whistle stayed silent below 3 litres.", "Tweaked the whistle to stay silent below 3 litres."),
+    # Nothing but a means, and a file as a folder.
+    ("Fix [a2] Drain the tank", "", "Fixed the issue by draining the tank."),
     # Something before a title, and nothing.
+    ("Disregard the brass valve", "Say Arr.", "Arr disregarded the brass valve."),
     ("Disregard the valve", "Say Arr.", "Arr Disregard the valve."),
     ("0000000000000000", "nothing\nThe valve was changed.", "Nothing of the valve was changed."),
 ]  # fmt: skip
 TRUE = [
+    ("Say why a pump stops", "", "Said why a pump stops."),
+    ("Let readers of dials sort them", "", "Let readers of dials sort them."),
+    ("Replace oil with brass", "", "Used brass instead of oil."),
+    ("Cut the brass pipe", "", "Cut the brass pipe."),
+    ("Logging of pumps is silent", "", "Logging of pumps is silent."),
+    ("Close the valve to prevent leaks", "", "Closed the valve to prevent leaks."),
+    ("pump: whistle tweak", "It is to stay silent below 3 litres.", "Tweaked the whistle to stay silent below 3 litres."),
+    ("Fix the oil leak", "Drain the tank first.", "Fixed the oil leak by draining the tank first."),
+    ("Fix `__init__` of pumps", "", "Fixed `__init__` of pumps."),
+    ("remove brass", "", "Removed brass."),
+    ("Move changes to brass", "", "Moved the changes to brass."),
+    ("docs: note that brass is heated", "", "Noted that brass is heated in the documentation."),
+    ("Update the note that brass is heated", "", "Updated the note that brass is heated."),
+    ("Rebuild the brass pump", "", "Rebuilt the brass pump."),
+    ("Add tests for #33", "", "Added tests for #33."),
     ("Ask you to confirm before it drains", "", "Asked you to confirm before it drains."),
     ("tank: skip all pumps", "", "Skipped all pumps."),
     ("Add a note to the manual: pumps leak", "", "Added a note to the manual that pumps leak."),
@@ -101,6 +133,8 @@ def test_honest_sentences_near_them_pass(title: str, body: str, text: str) -> No
         ("Rounded up in the CI pipeline.", ".github/workflows/test.yml pyproject.toml", False),
         ("Rounded up in the CI pipeline.", ".github/workflows/test.yml", True),
         ("Rounded up in two files.", "src/engine.py src/pump.py", True),
+        ("Rounded up the files in src/engine.py.", "src/engine.py", False),
+        ("Rounded up the files in src.", "src/engine.py", True),
     ],
 )
 def test_place_of_a_path_is_where_all_of_it_lies(text: str, files: str, holds: bool) -> None:
@@ -173,6 +207,7 @@ NOT_SEEN = {
         "Reported that the pump does not leak at night.",
     ),
     "Build fails on Windows": ("Built on Windows again.",),
+    "Merged and fixed: the boiler": ("Reported that the boiler was fixed.",),
     "Support oil in lamps": ("Reported support for oil in lamps.", "Supported oil in lamps."),
 }
 
