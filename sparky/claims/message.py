@@ -6,6 +6,9 @@ import re
 
 # What a special token of a model looks like once it was broken up: `< seed:bos>`, `[ unused9]`.
 _TOKEN = re.compile(r"[<\uff1c\[] (?:[|\uff5c]\S{1,40} |[^\s<>\[\]]{1,40})[>\uff1e\]]")
+_ROLES = "system|user|assistant|developer|human|model|tool"
+_SPEECH = re.compile(rf"(?:{_TOKEN.pattern})\s*(?:{_ROLES})\b[^<\uff1c\[\n]*", re.IGNORECASE)
+"""A turn of a conversation, of which the token before its role was broken up."""
 _LINK = re.compile(r"\b(?:\w+://|www\.)\w\S*", re.IGNORECASE)
 # A semicolon with a mark at its side, and no space, is no sentence's: `';DROP`.
 _CODE = re.compile(r"(?<!\S)\S*(?:[^\w\s];\S|;[^\w\s])\S*")
@@ -40,6 +43,8 @@ _EVERYWHERE = (
     ("://", _LINK),
     ("www.", _LINK),
     (";", _CODE),
+    ("< ", _SPEECH),
+    ("[ ", _SPEECH),
     ("< ", _TOKEN),
     ("\uff1c ", _TOKEN),
     ("[ ", _TOKEN),
