@@ -234,7 +234,7 @@ def _formatting(desk: _Desk) -> None:
     places = Counter(
         place
         for one in changes
-        for place in {paths.directory([file.path]) or file.path for file in one.files}
+        for place in sorted({paths.directory([file.path]) or file.path for file in one.files})
     )
     where = (
         f" in {_listed([place for place, _ in places.most_common()], shown=3)}" if places else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 from bench.quality.windows import Entry
@@ -25,8 +25,11 @@ class Score:
     """Entries of the changelog that name a commit of the window."""
     cited: int = 0
     """Of those, entries whose commit a point cites."""
+    tellable: int = 0
+    """Of the entries, those of which the message of one of their commits has as much as telling
+    takes: who reads messages alone can tell no other. 0 where it was not counted."""
     told: int = 0
-    """Of those, entries that such a point tells in its own words: it has two of the entry's terms."""
+    """Of those that are cited, entries that such a point tells in its own words: it has two of the entry's terms."""
     asked: int = 0
     """Points that the engine was asked for."""
     first: int = 0
@@ -63,12 +66,20 @@ def entries(digest: Digest, wanted: Iterable[Entry]) -> tuple[int, int, int]:
     return possible, cited, told
 
 
+def tellable(messages: Mapping[str, str], wanted: Iterable[Entry]) -> int:
+    """Entries that the message of one of their commits tells; messages by the commit's oid."""
+    return sum(any(has(messages.get(oid, ""), one) for oid in one.commits) for one in wanted)
+
+
 def tells(point: Point, entry: Entry) -> bool:
     """Whether a point that cites an entry's commit has enough of the entry's terms."""
-    said = {stem(word) for word in _words(point.text)} | claims.telling(point.text)
-    found = sum(
-        term.casefold() in point.text.casefold() or stem(term) in said for term in entry.terms
-    )
+    return has(point.text, entry)
+
+
+def has(text: str, entry: Entry) -> bool:
+    """Whether a text has enough of an entry's terms."""
+    said = {stem(word) for word in _words(text)} | claims.telling(text)
+    found = sum(term.casefold() in text.casefold() or stem(term) in said for term in entry.terms)
     return found >= min(ENOUGH, len(entry.terms))
 
 

@@ -84,6 +84,7 @@ def _speed(one: Score) -> str:
 FIGURES: dict[str, Callable[[Score], str]] = {
     "entries of the changelog": lambda one: str(one.entries),
     "… cited by a point": lambda one: share(one.cited, one.entries),
+    "… in the messages": lambda one: share(one.tellable, one.entries) if one.tellable else "–",
     "… told by a point": lambda one: share(one.told, one.entries),
     "points asked for": lambda one: str(one.asked),
     "… passed at first": lambda one: share(one.first, one.asked),

@@ -107,6 +107,9 @@ def run(
     total += Score(
         entries=possible,
         cited=cited,
+        tellable=score.tellable(
+            {one.oid: f"{one.title}\n{one.body}" for one in happened}, described.entries
+        ),
         told=told,
         points=len(digest.points),
         by_engine=sum(point.origin is Origin.ENGINE for point in digest.points),

@@ -52,6 +52,14 @@ def test_two_terms_tell_an_entry(text: str, terms: tuple[str, ...], told: bool) 
     assert score.tells(make.point(text), entry(terms=terms)) is told
 
 
+def test_an_entry_that_no_message_tells_cannot_be_told() -> None:
+    """Of an entry whose words stand in no message of its commits, no reader of messages can tell."""
+    told = Entry((1,), ("gauge", "litres"), ("a" * 40, "b" * 40))
+    other = Entry((2,), ("gauge", "gallons"), ("a" * 40,))
+    messages = {"a" * 40: "Round the gauge", "b" * 40: "Fix it\n\nThe gauge shows half litres."}
+    assert score.tellable(messages, [told, other]) == 1
+
+
 def test_points_are_counted_by_when_they_passed() -> None:
     """Told at once, told after the repair, told by the title: each group is counted once."""
     a, b, c = ((one.key,) for one in (GAUGE, LAMP, VALVE))

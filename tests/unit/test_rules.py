@@ -364,6 +364,14 @@ def test_formatting_and_typos_are_one_line_with_places() -> None:
     assert point.section is Section.MAINTENANCE
 
 
+def test_places_of_one_change_stand_in_one_order() -> None:
+    """A line about files of one commit is the same in each process, so that its question is, too."""
+    names = [f"src/{name}/a.py" for name in "zebra yak wolf vole tiger swan".split()]
+    files = tuple(map(make.file_change, names))
+    (point,) = ruled(make.commit(1, "style: black", files=files)).points
+    assert point.text.endswith("in src/swan, src/tiger, src/vole and 3 more")
+
+
 def test_what_bots_do_by_themselves_is_one_line_a_bot() -> None:
     """Housekeeping is told by name and title, repeated titles once."""
     credits_ = (make.credit(make.bot("notes[bot]")),)
