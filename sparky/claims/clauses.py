@@ -120,6 +120,22 @@ def named(said: Statement) -> Iterator[str]:
                 yield f"says {verb} as done, where the title only names it"
 
 
+_POINTING = frozenset("this these".split())
+_SPLICE = re.compile(
+    r", (?:it|they|there|we) (?:is|was|are|were|isn't|wasn't|aren't|weren't|has|had|will|can)\b",
+    re.IGNORECASE,
+)
+
+
+def points_at(said: Statement) -> Iterator[str]:
+    """A sentence stands alone: `this pump` is one that a message spoke of before."""
+    pointing = _POINTING.intersection(said.words)
+    if pointing and not any(pointing <= set(one.title_words) for one in said.evidence):
+        yield f"points with {' and '.join(sorted(pointing))} at what it does not tell"
+    if match := _SPLICE.search(said.text):
+        yield f"runs on: {match.group().strip(', ')}"
+
+
 def spelled(said: Statement) -> Iterator[str]:
     """A verb that stands only within a name was not done, nor meant: `call delete_everything()`."""
     verbs = [(verb, "done") for verb in _done(said)] + [(verb, "meant") for verb in _meant(said)]

@@ -92,6 +92,13 @@ def _thing(words: Sequence[str]) -> str | None:
     return next((stem(word) for word in words if word not in FUNCTION), None)
 
 
+def outcomes(said: Statement) -> Iterator[str]:
+    """What happens now is no fault: `Fixed pumps now start at once`."""
+    first = ev.words(re.split(r"[,;(]|\b(?:which|that|so|and|but)\b", said.text)[0])
+    if first[:1] == ["fixed"] and "now" in first:
+        yield "tells the remedy as the fault: now"
+
+
 def either(said: Statement) -> Iterator[str]:
     """What may be an order as well as a fault is told as mended only by a message that says so."""
     if not said.plain or act(stem(said.plain[0])) != "fix":

@@ -52,7 +52,10 @@ _FORMS = (
         ),
         _OF_ITSELF,
     ),
-    (re.compile(r"[{}]|\\[nt\"]|\"(?:text|cites|about)\"|\.\.\.|…"), "holds what is no prose"),
+    (
+        re.compile(r"[{}]|\\[nt\"]|\"(?:text|cites|about)\"|\.\.\.|…"),
+        "holds what is no prose",
+    ),
 )
 
 
