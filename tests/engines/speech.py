@@ -44,7 +44,8 @@ _PAST = {
 
 
 def told(schema: Mapping[str, Any] | None, asked: str) -> str | None:
-    """What a good engine answers Sparky: each subject, or the first points, in the past tense.
+    """What a good engine answers Sparky: each subject, or the first points, in the past tense; what is
+    open as proposed, requested or reported.
 
     None where the schema asks for something else.
     """
@@ -63,7 +64,13 @@ def told(schema: Mapping[str, Any] | None, asked: str) -> str | None:
     return None
 
 
+_OPEN = {"Proposed": "Proposed to", "Requested": "Requested to", "Reported": "Reported that"}
+
+
 def _past(title: str) -> str:
+    standing, _, asked = title.partition(": ")
+    if standing in _OPEN:
+        return f"{_OPEN[standing]} {asked[:1].lower()}{asked[1:]}"
     verb, _, rest = title.partition(" ")
     return f"{_PAST.get(verb, verb)} {rest}"
 
