@@ -44,9 +44,9 @@ class Night:
                 done += 1
                 deed(self.source.happened)
                 pipeline.fetch(REPO, WINDOW, source=self.source, store=at.store)
-            (done,) = perform(bell.step_id, BODIES[bell.stage], at, worker="w")
-            self.words.append(done.word)
-            bells += done.bells
+            (step,) = perform(bell.step_id, BODIES[bell.stage], at, worker="w")
+            self.words.append(step.word)
+            bells += step.bells
         digest = at.store.digest(REPO.id, WINDOW)
         assert digest is not None
         return digest
