@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -25,6 +27,10 @@ __all__ = ["app"]
 
 COMMITS = 5
 """What happened in each repository."""
+GIANT = int(os.environ.get("BENCH_GIANT", "0"))
+"""What happened in the one named `giant`."""
+DELAY = float(os.environ.get("BENCH_DELAY", "0"))
+"""Seconds that the engine takes for an answer."""
 _FIRST = re.compile(r"^\[p1\]\n(.*)$", re.MULTILINE)
 _VERBS = ("Add", "Speed up", "Document", "Simplify", "Guard")
 _THINGS = ("parser", "cache", "request buffer", "window list", "retry queue")
@@ -39,22 +45,26 @@ class InstantSource:
     def refresh(self, repo: Repo) -> None: ...
 
     def census(self, repo: Repo, window: Window) -> Census:
-        return Census({Kind.COMMIT: COMMITS})
+        return Census({Kind.COMMIT: _commits(repo)})
 
     def activities(self, repo: Repo, window: Window) -> Iterator[Activity]:
-        for number in range(COMMITS):
+        for number in range(_commits(repo)):
             oid = hashlib.sha1(f"{repo.id} {number}".encode(), usedforsecurity=False).hexdigest()
             place = int(oid[:4], 16)
             yield Activity(
                 key=f"commit:{oid}",
                 kind=Kind.COMMIT,
-                at=window.until - timedelta(hours=number + 1),
-                title=f"{_VERBS[number]} the {_THINGS[place % 5]} of module {place}",
+                at=window.until - timedelta(seconds=10 * (number + 1)),
+                title=f"{_VERBS[number % 5]} the {_THINGS[place % 5]} of module {place}",
                 body=f"It was asked for by those who work on {repo.name}.",
                 credits=(Credit(Person("Ada Byron", "ada@example.org"), Role.AUTHOR),),
                 additions=place % 80,
                 deletions=place % 20,
             )
+
+
+def _commits(repo: Repo) -> int:
+    return GIANT if repo.name == "giant" else COMMITS
 
 
 class InstantEngine:
@@ -72,6 +82,8 @@ class InstantEngine:
         return [self.count(text) for text in texts]
 
     def complete(self, prompt: Prompt) -> Answer:
+        if DELAY:
+            time.sleep(DELAY)
         said = self._said(prompt)
         asked = self.count(prompt.system) + self.count(prompt.user)
         text = json.dumps(said)
