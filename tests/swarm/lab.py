@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,6 +38,7 @@ mount -t tmpfs tmpfs /run
 mount --bind {folder}/etc /etc
 mount --bind {folder}/srv /srv
 mkdir -p /run/docker/netns
+setpriv --pdeathsig=TERM {names} &
 exec dockerd --host unix://{folder}/docker.sock --data-root {data} --exec-root {folder}/exec \
     --pidfile {folder}/docker.pid {options}
 """
@@ -63,8 +65,9 @@ class Node:
         self.data.mkdir(parents=True, exist_ok=True)
         self._furnish()
         script = START.format(
-            name=self.name, folder=self.folder, data=self.data, options=" ".join(self.options)
-        )
+            name=self.name, folder=self.folder, data=self.data, options=" ".join(self.options),
+            names=f"{sys.executable} {Path(__file__).with_name('names.py')}",
+        )  # fmt: skip
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
                 # It goes with whoever started it, also where that is killed.

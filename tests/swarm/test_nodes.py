@@ -250,7 +250,9 @@ def test_a_killed_rank_takes_the_server_down_and_all_of_it_comes_back(mpi: Swarm
     running = node.run("top", rank, "-eo", "pid,args").stdout
     kill = ("pkill", "--signal", "KILL", "--full", "trtllm-llmapi-launch")
     # Its container may be gone, and this command with it, before it has told that it found one.
-    assert node.run("exec", rank, *kill, check=False).returncode in (0, 137), running
+    assert node.run("exec", rank, *kill, check=False).returncode in (0, 137), (
+        running + mpi.stack.tasks("trtllm-mpi") + mpi.log("trtllm-mpi", node)
+    )
     eventually(
         lambda: len(ranks(mpi)) == 2 and ranks(mpi) != before, 120,
         lambda: mpi.log("trtllm-mpi", mpi.node("node2"))[-3000:],
