@@ -7,7 +7,8 @@
 #   nothing is here, and this is `primary`    make a new database
 #   nothing is here, and this is `standby`    wait for the other, copy it, follow it
 #
-# So a primary that comes back after its standby was promoted does not speak beside it.
+# So a primary that comes back after its standby was promoted does not speak beside it, and not either when both
+# come back together: the one that has been followed hears the other first, the one that was promoted has not.
 set -euo pipefail
 umask 077
 : "${SPARKY_POSTGRES_ROLE:?primary or standby}" "${SPARKY_POSTGRES_PEER:?the name of the other one}"
@@ -19,6 +20,7 @@ say() { printf 'postgres: %s\n' "$*" >&2; }
 secret() { tr -d '\n' <"$secrets/$1"; }
 literal() { secret "$1" | sed "s/'/''/g; s/^/'/; s/\$/'/"; }
 peer() { psql -XAtq "host=$SPARKY_POSTGRES_PEER user=replication dbname=postgres connect_timeout=3" -c "$1"; }
+peer_answers() { pg_isready -q -h "$SPARKY_POSTGRES_PEER"; }
 peer_is_primary() { [ "$(peer 'SELECT NOT pg_is_in_recovery()' 2>/dev/null)" = t ]; }
 
 # libpq wants `:` and `\` escaped in its password file.
@@ -116,6 +118,16 @@ SQL
     done
 }
 
+# Who follows has a slot here, which its own copy does not have.
+followed() { [ -n "$(ls -A "$PGDATA/pg_replslot")" ]; }
+
+# Waits until the other one answers, or 20 seconds for one that is gone.
+hear() {
+    local until=$((SECONDS + 20))
+    until peer_answers || [ "$SECONDS" -ge "$until" ]; do sleep 1; done
+}
+
+[ ! -e "$PGDATA/PG_VERSION" ] || [ -e "$PGDATA/standby.signal" ] || ! followed || hear
 if [ -e "$PGDATA/standby.signal" ]; then
     say "following $SPARKY_POSTGRES_PEER"
 elif [ -e "$PGDATA/PG_VERSION" ] && peer_is_primary; then

@@ -32,6 +32,7 @@ PACKAGES = (
 UNWANTED = [f"/usr/share/{name}/*" for name in ("doc", "javascript", "locale", "man")]
 
 BASE = "lab-base"
+BUILT = "lab-built"
 SPARKY = "sparky:lab"
 STORES = "lab-stores"
 ENGINE = "lab-engine"
@@ -90,7 +91,10 @@ def farm(node: Node) -> None:
     """Sparky and its stores alone."""
     with ThreadPoolExecutor() as pool:
         _all(pool.submit(wheelhouse), pool.submit(base, node))
-    _build(node, SPARKY, ROOT, ROOT / "swarm/Dockerfile", BASE=BASE)
+    file = ROOT / "swarm/Dockerfile"
+    # A stage without a name of its own would go with what is pruned, and be built anew each time.
+    _build(node, BUILT, ROOT, file, target="build", BASE=BASE)
+    _build(node, SPARKY, ROOT, file, BASE=BASE)
     _build(
         node, STORES, ROOT / "swarm", ROOT / "tests/swarm/images/stores.Dockerfile", SPARKY=SPARKY
     )
@@ -149,8 +153,11 @@ def wheelhouse() -> None:
     _do("make", "--directory", str(ROOT), "--old-file=setup-dev", "wheelhouse")
 
 
-def _build(node: Node, name: str, context: Path, file: Path, **arguments: str) -> None:
+def _build(
+    node: Node, name: str, context: Path, file: Path, target: str = "", **arguments: str
+) -> None:
     words = [word for pair in arguments.items() for word in ("--build-arg", "=".join(pair))]
+    words += ["--target", target] if target else []
     # The new builder wants a plugin that Debian does not have.
     node.run(
         "build", "--quiet", "--network=none", "--tag", name, "--file", str(file), *words, str(context),

@@ -6,7 +6,7 @@ import json
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,8 +121,8 @@ class Swarm:
 
     def log(self, service: str, node: Node) -> str:
         """What a service's running container on a node has said; nothing where there is none."""
-        container = self.container(service, node)
-        said = node.run("logs", container, check=bool(container))
+        # It may go meanwhile.
+        said = node.run("logs", self.container(service, node), check=False)
         return said.stdout + said.stderr
 
     def follow(self, service: str, node: Node) -> str:
@@ -143,6 +143,23 @@ class Swarm:
         except httpx.TransportError:
             return {}
         return dict(said.json())
+
+    def ranks(self, head: str) -> list[list[str]]:
+        """Node, time of start and network of each rank of the server; none where it does not serve."""
+        told = self.served(self.node(head)).get("ranks", "")
+        return [rank.split() for rank in told.split("; ") if rank]
+
+    def comes_back(self, head: str, before: Sequence[Sequence[str]]) -> None:
+        """Wait for a server none of whose ranks is among those before, and for its answer."""
+        old = {start for _, start, _ in before}
+
+        def new() -> bool:
+            found = {start for _, start, _ in self.ranks(head)}
+            return len(found) == len(GPUS) and found.isdisjoint(old)
+
+        service = "trtllm-mpi"
+        eventually(new, 180, lambda: self.stack.tasks(service) + self.log(service, self.node(head)))
+        eventually(self.answers, 60)
 
     def state(self, name: str) -> str:
         """Whether the manager holds a node for ready or down."""

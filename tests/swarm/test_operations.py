@@ -75,7 +75,7 @@ def test_the_standby_is_promoted_when_the_primary_is_lost_during_a_run(
     stack: Stack, begin: Begin
 ) -> None:
     """What had been committed is there, the run is done on the other server, and the one that was
-    lost follows it when it is back."""
+    lost follows it when it is back, though both start at once."""
     run = begin(16, 2)
     run.until(run.answered)
     with stack.held():
@@ -86,7 +86,9 @@ def test_the_standby_is_promoted_when_the_primary_is_lost_during_a_run(
     stack.primary = "postgres-standby"
     assert {row["key"] for row in stack.rows("SELECT key FROM summaries")} >= written
     assert run.ends() == "done"
-    stack.scale("postgres", 1)
+    stack.scale("postgres-standby", 0)
+    both = [f"{NAME}_{name}=1" for name in ("postgres", "postgres-standby")]
+    stack.node.run("service", "scale", *both)
     stack.settled()
     assert stack.psql("SELECT pg_is_in_recovery()", on="postgres") == "t"
     following = "SELECT sync_state FROM pg_stat_replication WHERE state = 'streaming'"
