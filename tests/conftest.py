@@ -17,5 +17,5 @@ os.environ["GIT_CONFIG_NOSYSTEM"] = "1"
 
 pytest_plugins = ["tests.servers"]
 
-# They need an environment and a Docker Engine of their own: `make smoke`.
+# They need an environment and a Docker Engine of their own: `python -m tests.smoke`.
 collect_ignore = ["smoke"]
