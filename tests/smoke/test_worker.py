@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 
 from tests.engines.server import Reply
 from tests.smoke.farm import Farm
@@ -15,8 +16,15 @@ TASKS = ("fetch", "chunk", "summarize", "rollup", "publish", "sweep", "tick", "p
 
 
 def test_each_task_is_done(farm: Farm) -> None:
-    """The stages of a run follow from one message; the rest is sent to the worker's other queues."""
+    """The stages of a run follow from one message, each in a task of its own where the worker takes its
+    queue later; the rest is sent to the worker's other queues."""
+    control, stages = farm.setup.app.control, TASKS[:5]
+    for stage in stages[1:]:
+        control.cancel_consumer(stage, destination=[farm.name], reply=True)
     run = farm.start("2026-03-02")
+    for stage, following in pairwise(stages):
+        run.until(lambda stage=stage: [step["state"] for step in run.steps(stage)] == ["done"])
+        control.add_consumer(following, destination=[farm.name])
     farm.send("tick", "prune")
     assert run.ends() == "done"
     run.until(lambda: farm.done() >= {f"sparky.{task}" for task in TASKS})
