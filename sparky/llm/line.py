@@ -15,12 +15,9 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection, HTTPResponse, IncompleteRead
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sparky.llm.deadline import Deadline, Late
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 PART = 1 << 16
 """Bytes that are read at once, at most."""
@@ -70,7 +67,7 @@ class Line(HTTPConnection):
         except TimeoutError:
             raise Late from None
 
-    def receive(self, buffer: WriteableBuffer) -> int:
+    def receive(self, buffer: Any) -> int:
         self._socket.settimeout(self.deadline.left())
         try:
             return self._socket.recv_into(buffer)
@@ -111,7 +108,7 @@ class _Incoming(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: WriteableBuffer, /) -> int:
+    def readinto(self, buffer: Any, /) -> int:
         return self._line.receive(buffer)
 
 
