@@ -1,7 +1,7 @@
 # `make` alone lists what can be done here. Every command sets up .venv first, which is instant the second time.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-alone test-beside lab smoke check bench chaos lock wheelhouse images clean setup setup-dev setup-lab setup-smoke
+.PHONY: help run test lab smoke check bench chaos lock wheelhouse images clean setup setup-dev setup-lab setup-smoke
 
 # The repository to read: a path, a git URL or owner/name.
 REPO := $(CURDIR)
@@ -36,12 +36,10 @@ run: export SOURCE := $(value REPO)
 run:
 	@$(BIN)/sparky run $(ARGS) -- "$$SOURCE"
 
-# Tests that start Docker Engines, one set at a time. Those that wait more than they compute run beside the tests
-# that need no engine: Sparky's image under pytest-celery, and three nodes, which want the machine without the one of
-# the others.
+# Tests that start Docker Engines, one set at a time, come after the others, alone.
 STACK_TESTS := tests/swarm
+# These are run by `make lab` alone; three nodes want the machine without the one of the others.
 NODES_TESTS := tests/swarm/test_nodes.py
-# These are run by `make lab` alone.
 LAB_TESTS := $(addprefix tests/swarm/test_,compose.py farm_monitoring.py)
 TOGETHER := --numprocesses logical --maxprocesses 4 --dist loadfile
 ENGINES := --timeout 1200 --durations 20
@@ -49,18 +47,12 @@ ENGINES := --timeout 1200 --durations 20
 test: $(if $(ARGS),$(if $(findstring $(STACK_TESTS),$(ARGS)),setup-lab,setup-dev),setup-smoke)
 test: ## Run the tests: make test ARGS="tests/unit -k chunks"
 ifeq ($(strip $(ARGS)),)
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-alone test-beside
+	$(BIN)/pytest $(TOGETHER) --ignore $(STACK_TESTS)
+	$(BIN)/python -m tests.smoke
 	$(BIN)/pytest $(STACK_TESTS) $(ENGINES) $(addprefix --ignore ,$(LAB_TESTS) $(NODES_TESTS))
 else
 	$(BIN)/pytest $(if $(findstring $(STACK_TESTS),$(ARGS)),,$(TOGETHER)) $(ARGS)
 endif
-
-test-alone:
-	$(BIN)/pytest $(TOGETHER) --ignore $(STACK_TESTS)
-
-test-beside:
-	$(BIN)/python -m tests.smoke --durations 20
-	$(BIN)/pytest $(NODES_TESTS) $(ENGINES)
 
 lab: setup-lab ## Run all tests that start Docker Engines and deploy the stack on them; as root
 	$(BIN)/pytest $(STACK_TESTS) $(ENGINES) --ignore $(NODES_TESTS)
