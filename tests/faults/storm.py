@@ -113,6 +113,8 @@ class Size:
     """Seconds after which a fault may be felt no longer."""
     down: float = 2.0
     """Seconds from the end of Postgres or the broker to its start."""
+    alone: bool = False
+    """Whether each fault waits until nothing is felt of the one before."""
 
 
 @dataclass(slots=True)
@@ -217,6 +219,8 @@ class Storm:
         for number, kind in enumerate(kinds):
             # The last fifth of the work is left for what the last faults have stopped.
             self.until_done(0.8 * (number + 0.5) / len(kinds))
+            if self.size.alone:
+                wait_until(self.calm, seconds=self.size.patience, what="calm", every=0.2)
             self.strike(kind)
         wait_until(self.over, seconds=self.size.patience, what="the run's end", every=0.2)
         self.look()
@@ -668,7 +672,7 @@ def main() -> int:
     parser.add_argument(
         "--away",
         type=float,
-        help="whatever goes away does so once, for so many seconds; nothing else",
+        help="whatever goes away does so once, alone, for so many seconds",
     )
     parser.add_argument("--short", action="store_true", help="few faults, short leases")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
@@ -677,7 +681,7 @@ def main() -> int:
     own_disk = NAMESPACE in os.environ
     size = (short_form if options.short else long_form)(options.repositories)
     if options.away:
-        size = replace(size, faults=AWAY, away=options.away, down=options.away)
+        size = replace(size, faults=AWAY, away=options.away, down=options.away, alone=True)
     with tempfile.TemporaryDirectory(prefix="sparky-storm-") as made:
         folder = options.keep or Path(made)
         folder.mkdir(parents=True, exist_ok=True)
