@@ -3,8 +3,9 @@
 So many repositories go through fetch, chunk, summarize and roll-up on a real worker, Postgres and
 Valkey; the source and the engine answer at once (`bench/instant.py`). The worker takes every queue,
 so that it goes on with a repository it has begun; with `--apart` there are two, each for every other
-stage, and each step is a message. Beside it, in the same run, as many bare Celery chains of four tasks that do nothing, on the same Valkey
-with the same pool, before and after. Prints a table, and with `--json FILE` the figures.
+stage, and each step is a message. Beside it, in the same run, as many bare Celery chains of four
+tasks that do nothing, on the same Valkey with the same pool, before and after. Prints a table, and
+with `--json FILE` the figures.
 """
 
 from __future__ import annotations
@@ -173,14 +174,8 @@ def farm(
     with ExitStack() as stack:
         working = []
         for number, queues in enumerate(teams):
-            words = [
-                "-n",
-                f"w{number}@%h",
-                "-c",
-                str(processes // len(teams)),
-                "-Q",
-                ",".join(queues),
-            ]
+            share = str(processes // len(teams))
+            words = ["-n", f"w{number}@%h", "-c", share, "-Q", ",".join(queues)]
             one = stack.enter_context(worker("bench.instant", words, dict(os.environ), app, number))
             working.append(one.pid)
         words = ["-A", "bench.instant", "beat", "--schedule", str(state / "beat")]

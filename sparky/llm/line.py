@@ -46,11 +46,8 @@ class Line(HTTPConnection):
         self._socket: socket.socket = socket.create_connection((host, port), left)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if tls is not None:
-            try:
-                self._socket = tls.wrap_socket(self._socket, server_hostname=host)
-            except BaseException:
-                self._socket.close()
-                raise
+            # Where that fails, it closes the socket itself.
+            self._socket = tls.wrap_socket(self._socket, server_hostname=host)
         self.sock: Any = _Ends(self)
 
     def ask(
