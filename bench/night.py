@@ -133,7 +133,7 @@ def simulate(state: Path, given: argparse.Namespace) -> dict[str, Any]:
         before = night.requests()
         figures = asleep(cluster, night, urls, given.scale)
         figures |= {"happened": happened, "github_requests": night.requests() - before}
-        bodies = [body for url in urls for body in asked(url)]
+        bodies = [one["body"] for url in urls for one in asked(url)]
     figures["bound"] = bound(bodies, given.sparks, given.loop_scale)
     best = min(figures["bound"], key=lambda one: one["seconds"])
     return {

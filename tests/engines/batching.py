@@ -15,6 +15,7 @@ import contextlib
 import hashlib
 import json
 import sys
+import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
@@ -166,8 +167,8 @@ class Batching:
     def __init__(self, speed: Speed, context: int = 32768, model: str = "gpt-oss-20b") -> None:
         self.batch = Batch(speed)
         self.model = model
-        self.asked: list[Any] = []
-        """Every request, as it came."""
+        self.asked: list[dict[str, Any]] = []
+        """Every request's body, as it came, when it began and ended, and whether it was answered."""
         self.context = context
         self.trouble = ""
         """`hang`: answers nothing. `corrupt`: writes nonsense. `reset`: breaks connections off."""
@@ -251,7 +252,8 @@ class Batching:
     ) -> bool:
         self._prompts += 1
         self._worsen()
-        self.asked.append(body)
+        row: dict[str, Any] = {"body": body, "began": time.time(), "ended": None, "whole": False}
+        self.asked.append(row)
         asked = "".join(message["content"] for message in body["messages"])
         shape = body.get("response_format") or {}
         schema = (shape.get("json_schema") or {}).get("schema")
@@ -290,7 +292,9 @@ class Batching:
             data = b"data: [DONE]\n\n"
             writer.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(data), data))
             await writer.drain()
+            row["whole"] = True
         finally:
+            row["ended"] = time.time()
             self.batch.drop(request)
         return True
 

@@ -46,5 +46,6 @@ def figures(url: str) -> dict[str, Any]:
 
 
 def asked(url: str) -> list[dict[str, Any]]:
-    """Every request that an engine was sent so far, as it came."""
+    """Every request that an engine was sent so far: its `body` as it came, when it `began` and
+    `ended`, in seconds since the epoch, and whether it was answered to the end, `whole`."""
     return list(httpx.get(f"{url}/asked", timeout=60).raise_for_status().json())

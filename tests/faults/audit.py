@@ -7,8 +7,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from sparky.pipeline import ASKED_AT_ONCE
-
 WRONG = {
     "runs that are not done": "SELECT count(*) FROM runs WHERE state <> 'done'",
     "jobs that are not done": "SELECT count(*) FROM jobs WHERE state NOT IN ('done', 'skipped')",
@@ -44,10 +42,6 @@ WRONG = {
 }
 """What may not be, and a query that counts it."""
 
-LOST = """
-    SELECT coalesce(sum((attempt - 1) * CASE stage WHEN 'rollup' THEN :at_once ELSE 1 END), 0)
-    FROM steps WHERE stage IN ('summarize', 'rollup')
-"""
 DIGESTS = "SELECT repository_id, content, payload FROM digests ORDER BY 1"
 
 
@@ -59,16 +53,6 @@ def wrongs(engine: sa.Engine) -> dict[str, int]:
             for what, query in WRONG.items()
         }
     return {what: count for what, count in counts.items() if count}
-
-
-def explained(engine: sa.Engine) -> int:
-    """Questions that may have been asked again: those in flight when an attempt ended badly.
-
-    A summary has one, a roll-up as many as it asks side by side; earlier answers are stored.
-    """
-    with engine.begin() as connection:
-        lost = connection.execute(sa.text(LOST), {"at_once": ASKED_AT_ONCE})
-        return int(lost.scalar_one())
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ Then Postgres' rows are asked what came of it, and how long each fault was felt.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import random
@@ -19,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -27,7 +25,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import sqlalchemy as sa
 from sqlalchemy import exc
 
@@ -41,12 +38,13 @@ from sparky.store.connection import connect
 from sparky.store.gateway import Gateway
 from sparky.store.runs import Runs
 from sparky.store.tables import STAGES, metadata
-from tests.engines.fleet import fleet, trouble
+from tests.engines.fleet import asked, fleet, trouble
 from tests.faults import audit
 from tests.faults.crew import ROOT, Crew, Member, crew, pick, workers
 from tests.faults.forge import forge
 from tests.faults.histories import WINDOW, write_histories
 from tests.faults.machines import NAMESPACE, Broker, Database, in_namespace, machines, wait_until
+from tests.faults.paid import KILLS, Blow, again, askings, unexplained
 from tests.faults.proxy import Proxy
 
 LONG = {
@@ -129,6 +127,11 @@ class Felt:
     seconds: float | None = None
     """From its end until all that it had stopped went on."""
 
+    @property
+    def after(self) -> float:
+        """Seconds after its end in which it may have cut something off; a kill has none."""
+        return 0.0 if self.what.startswith(KILLS) else self.seconds or 0.0
+
 
 @dataclass(slots=True)
 class Report:
@@ -148,14 +151,23 @@ class Report:
     prompts: int = 0
     """Questions that the engine got in the storm."""
     again: int = 0
-    """Questions among them that it had got before."""
-    explained: int = 0
-    """Questions that were in flight when an attempt at a step ended badly, at most."""
+    """Those among them that came to nothing, and were asked again."""
+    paid: int = 0
+    """Those of them that the engine had answered to the end."""
+    unexplained: list[str] = field(default_factory=list)
+    """Those of them that no fault has cut off: their stage, and when they began and ended."""
 
     @property
     def sound(self) -> bool:
         equal = not self.wrong and not self.different
-        return equal and self.again <= self.explained and not self.late
+        return equal and not self.unexplained and not self.late
+
+    def blows(self, began: float) -> list[Blow]:
+        """The faults of a storm that began at `began`, in seconds since the epoch."""
+        return [
+            Blow(one.what, began + one.at, began + one.at + one.lasted + one.after)
+            for one in self.faults
+        ]
 
     @property
     def late(self) -> list[Felt]:
@@ -261,10 +273,10 @@ class Storm:
     # ---- what happens
 
     def strike(self, kind: str) -> None:
-        felt = Felt(kind, round(time.monotonic() - self.began, 1))
+        felt = Felt(kind, round(time.monotonic() - self.began, 3))
         began = time.monotonic()
         gone = self._do(kind)
-        felt.lasted = round(time.monotonic() - began, 1)
+        felt.lasted = round(time.monotonic() - began, 3)
         say(f"{felt.at:7.1f} s  {kind}")
         self.report.faults.append(felt)
         self.open.append((felt, time.monotonic(), gone))
@@ -541,16 +553,6 @@ def begin(here: World) -> None:
     ring(celery.make(here.near), runs.start("r", WINDOW, [r.id for r in here.repos], {}))
 
 
-def questions(url: str) -> Counter[str]:
-    """How often the engine was asked each question; what only tries it out is none."""
-    asked = httpx.get(f"{url}/asked", timeout=60).raise_for_status().json()
-    return Counter(
-        hashlib.sha256(json.dumps(one["messages"]).encode()).hexdigest()
-        for one in asked
-        if one.get("response_format")
-    )
-
-
 def storm(size: Size, seed: int, folder: Path, *, own_disk: bool) -> Report:
     """Both runs, and what came of them."""
     report = Report(size.repositories, seed, size.longest)
@@ -563,22 +565,27 @@ def storm(size: Size, seed: int, folder: Path, *, own_disk: bool) -> Report:
             wrong = audit.wrongs(here.engine)
             assert not wrong, f"without any fault: {wrong}"
             expected = rows.all("SELECT count(*) FROM steps")[0][0]
-            before = questions(here.engine_url)
+            before = len(asked(here.engine_url))
             say(f"{report.clean_seconds:.0f} s, {expected} steps; the storm")
             trouble(here.engine_url, "slow", slowness=size.slowness)
             began = time.monotonic()
             begin(here)
             raging = Storm(size, seed, here, hands, expected, report)
+            zero = time.time()
             raging.rage()
             report.storm_seconds = round(time.monotonic() - began, 1)
         stormy = audit.digests(here.engine)
         report.wrong = audit.wrongs(here.engine)
         report.digests = len(stormy)
         report.different = audit.differences(clean, stormy)
-        after = questions(here.engine_url) - before
-        report.prompts = sum(after.values())
-        report.again = report.prompts - len(after)
-        report.explained = audit.explained(here.engine)
+        questions = askings(asked(here.engine_url)[before:], now=time.time())
+        lost = again(questions)
+        report.prompts, report.again = len(questions), len(lost)
+        report.paid = sum(one.whole for one in lost)
+        report.unexplained = [
+            f"{one.stage}: {one.began - zero:.1f} to {one.ended - zero:.1f} s"
+            for one in unexplained(lost, report.blows(zero))
+        ]
     return report
 
 
@@ -616,8 +623,9 @@ def table(report: Report) -> str:
 without faults{unlike}
 {report.clean_seconds:.0f} s without faults, {report.storm_seconds:.0f} s with them; the largest \
 process had {peak} MB
-{report.kills} kills; {report.prompts} questions to the engine, {report.again} of them again; \
-{report.explained} of them were in flight when an attempt ended badly, at most
+{report.kills} kills; {report.prompts} questions to the engine, {report.again} of them in vain, of \
+which it had answered {report.paid} to the end; {len(report.unexplained)} that no fault explains\
+{"".join(f"{chr(10)}  {one}" for one in report.unexplained)}
 rows that are wrong: {report.wrong or "none"}"""
     )
 
