@@ -53,10 +53,8 @@ def crew(
         patience: seconds that an engine may be silent.
     """
     steps = _steps(database_url, known)
-    # A quarter more threads than slots: some are at the database meanwhile.
-    in_flight = field.servers * field.slots
-    processes = math.ceil(in_flight * 1.25 / THREADS)
-    threads = min(THREADS, round(in_flight * 1.5 / processes))
+    processes = crew_size(field)
+    threads = min(THREADS, round(field.servers * field.slots * 1.5 / processes))
     context = multiprocessing.get_context("spawn")
     up = context.Barrier(processes + 1)
     given = (up, database_url, urls, field.model, known, threads, patience)
@@ -64,6 +62,11 @@ def crew(
         up.wait(60)
         parts = [steps[number::processes] for number in range(processes)]
         yield lambda: sum(pool.map(_work, parts, chunksize=1))
+
+
+def crew_size(field: Field) -> int:
+    """Processes; a quarter more threads than slots, as some are at the database meanwhile."""
+    return math.ceil(field.servers * field.slots * 1.25 / THREADS)
 
 
 def _steps(database_url: str, known: Prompts) -> list[int]:

@@ -6,6 +6,10 @@ prompts go to them in turn: from a closed loop that keeps a fixed number in flig
 else, at several numbers, of which the best counts; and from Sparky, as `bench/farmcalls.py` calls.
 Celery's messages are not in it. Prints a table, and with `--json FILE` the figures.
 
+A call's processor time depends on the pause before it (`bench/pauses.py`), so the table tells of the
+mean pause of a process between two calls, and how much dearer a fixed piece of work is after it. A
+larger `--scale` makes it shorter.
+
 One pass of a real engine may differ from the next. With `--turns N` the loop's numbers are tried with
 half of the prompts, which warms the engine, and then loop and Sparky follow each other N times; every
 second time Sparky comes first, so that an engine whose speed drifts slows both.
@@ -35,8 +39,9 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench import closedloop
-from bench.farmcalls import crew
+from bench.farmcalls import crew, crew_size
 from bench.field import Field, Tally, played, real, tally, watched
+from bench.pauses import dearer
 from bench.prompts import Prompts, made_up, read
 from sparky.ports import Prompt
 from sparky.services import Wanted, attach
@@ -118,6 +123,8 @@ class Comparison:
     turns: tuple[Turn, ...]
     cpu: float
     """Processor seconds that Sparky spent, in all turns."""
+    dearer: float
+    """What a fixed piece of work costs after a call's pause ÷ what it costs without."""
 
     @property
     def in_flight(self) -> int:
@@ -134,6 +141,11 @@ class Comparison:
         """Processor time of a call."""
         return 1000 * self.cpu / self.calls / len(self.turns)
 
+    @property
+    def pause(self) -> float:
+        """Seconds from one call of a process to its next, in the mean."""
+        return pause(self.field, self.calls, self.turns)
+
     def figures(self) -> dict[str, Any]:
         return {
             "model": self.field.model,
@@ -145,6 +157,8 @@ class Comparison:
             "loops": {number: _rates(one) for number, one in self.loops.items()},
             "turns": [turn.figures() for turn in self.turns],
             "cpu_ms": self.cpu_ms,
+            "pause_ms": 1000 * self.pause,
+            "dearer": self.dearer,
         } | self.whole.figures()
 
 
@@ -170,7 +184,20 @@ def compare(database_url: str, field: Field, work: Prompts, turns: int) -> Compa
 
     numbers = [round(field.slots * factor) for factor in FACTORS]
     loops, taken = alternate(loop, sparky, numbers, turns)
-    return Comparison(field=field, calls=len(work), loops=loops, turns=taken, cpu=sum(cpu))
+    return Comparison(
+        field=field,
+        calls=len(work),
+        loops=loops,
+        turns=taken,
+        cpu=sum(cpu),
+        dearer=dearer(pause(field, len(work), taken)),
+    )
+
+
+def pause(field: Field, calls: int, turns: Sequence[Turn]) -> float:
+    """Seconds of our time from one call of a process to its next, in the mean of all turns."""
+    seconds = sum(turn.sparky.seconds for turn in turns) / field.scale
+    return seconds * crew_size(field) / (calls * len(turns))
 
 
 def alternate(
@@ -203,12 +230,13 @@ def best(loops: dict[int, Tally]) -> int:
 def show(found: Sequence[Comparison]) -> None:
     """A row for each turn, and for all of them where there are several.
 
-    `busy` are the slots at work, in the mean: the loop's, and Sparky's.
+    `busy` are the slots at work, in the mean: the loop's, and Sparky's. `pause` is a process's between
+    two calls, with how much dearer it makes a fixed piece of work.
     """
     table = Table(title="tokens/s of Sparky ÷ tokens/s of a closed loop", box=None)
     for column in (
         "servers", "slots", "calls", "turn", "loop", "best at", "Sparky", "steady", "whole",
-        "busy", "CPU ms",
+        "busy", "CPU ms", "pause",
     ):  # fmt: skip
         table.add_column(column, justify="right")
     for one in found:
@@ -221,6 +249,7 @@ def show(found: Sequence[Comparison]) -> None:
                 f"{turn.loop.steady:.0f}", str(one.in_flight), f"{turn.sparky.steady:.0f}",
                 f"{turn.steady:.3f}", f"{turn.whole:.3f}",
                 f"{turn.loop.busy:.1f} {turn.sparky.busy:.1f}", f"{one.cpu_ms:.1f}",
+                f"{1000 * one.pause:.0f} ms ×{one.dearer:.1f}",
             )  # fmt: skip
     Console().print(table)
 
