@@ -689,7 +689,15 @@ def main() -> int:
     own_disk = NAMESPACE in os.environ
     size = (short_form if options.short else long_form)(options.repositories)
     if options.away:
-        size = replace(size, faults=AWAY, away=options.away, down=options.away, alone=True)
+        size = replace(
+            size,
+            faults=AWAY,
+            away=options.away,
+            down=options.away,
+            alone=True,
+            # So that there is work left for the others while one thing is away.
+            slowness=size.slowness * max(1.0, options.away / 60),
+        )
     with tempfile.TemporaryDirectory(prefix="sparky-storm-") as made:
         folder = options.keep or Path(made)
         folder.mkdir(parents=True, exist_ok=True)
