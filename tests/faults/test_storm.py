@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from tests.faults.storm import LONG, apart
+from tests.faults.sizes import LONG
+from tests.faults.storm import apart
 
 
 def test_a_run_in_a_storm_ends_as_one_without() -> None:
