@@ -47,6 +47,8 @@ from sparky.ports import Prompt
 from sparky.services import Wanted, attach
 from sparky.store import schema
 
+WIDTH = 110
+"""Characters that the table takes."""
 FACTORS = (1.0, 1.5)
 """How many the closed loop keeps in flight for each slot."""
 
@@ -251,7 +253,7 @@ def show(found: Sequence[Comparison]) -> None:
                 f"{turn.loop.busy:.1f} {turn.sparky.busy:.1f}", f"{one.cpu_ms:.1f}",
                 f"{1000 * one.pause:.0f} ms ×{one.dearer:.1f}",
             )  # fmt: skip
-    Console().print(table)
+    Console(width=max(Console().width, WIDTH)).print(table)
 
 
 def _rates(one: Tally) -> dict[str, float]:
