@@ -55,6 +55,7 @@ SMALL = {
     "SPARKY_ATTEMPTS": "10",
     "SPARKY_HEALTH_INTERVAL": "4s",
     "SPARKY_UPDATE_MONITOR": "5s",
+    "SPARKY_PROMETHEUS_INTERVAL": "3s",
 } | {
     f"SPARKY_{name}_CPUS{suffix}": value
     for name in ("FETCH", "SUMMARIZE", "DEFAULT", "POSTGRES")
