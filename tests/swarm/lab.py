@@ -260,12 +260,16 @@ def eventually(
     """Wait until something holds; fail with what is wrong when it does not in time.
 
     Args:
-        pause: seconds between two looks; more for those that cost the machine something.
+        pause: least seconds between two looks; as long as a look took, so that looking leaves the machine half
+            of its time.
     """
     end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, problem() or "it did not happen in time"
-        time.sleep(pause)
+    while True:
+        begun = time.monotonic()
+        if condition():
+            return
+        assert begun < end, problem() or "it did not happen in time"
+        time.sleep(max(pause, time.monotonic() - begun))
 
 
 def environment(**more: str) -> Mapping[str, str]:
