@@ -50,7 +50,7 @@ class Swarm:
     @classmethod
     def of(cls, lab: Lab, folder: Path) -> Swarm:
         """Three machines that have joined, without labels, secrets or images."""
-        nodes = (lab.start(), *(lab.start(etc=with_gpu(uuid)) for uuid in GPUS))
+        nodes = lab.start_all({}, *map(with_gpu, GPUS))
         manager = nodes[0]
         advertised = ("--advertise-addr", manager.address, "--data-path-addr", manager.address)
         manager.run("swarm", "init", *advertised)

@@ -223,7 +223,7 @@ def mpi(replicas: Swarm) -> Swarm:
     eventually(lambda: waits in replicas.log("trtllm-mpi", head), 180, replicas.said)
     assert replicas.served(head) == {}
     other.firewall("--delete", SSH)
-    replicas.stack.settled()
+    replicas.stack.healthy()
     return replicas
 
 
