@@ -193,7 +193,7 @@ def test_a_node_lost_in_the_middle_of_a_run_keeps_it_from_nothing(replicas: Swar
 
     eventually(lambda: len(busy()) == 2, 120, lambda: stack.sparky("runs", "show", run.id))
     replicas.lose("node3")
-    assert run.ends(300) == "done"
+    assert run.ends(600) == "done"
     assert {step["state"] for step in run.steps("fetch", "chunk", "summarize", "rollup")} == {
         "done"
     }
@@ -202,10 +202,6 @@ def test_a_node_lost_in_the_middle_of_a_run_keeps_it_from_nothing(replicas: Swar
     assert set(replicas.placed("worker-summarize")) == {"node1"}
     replicas.find("node3")
     eventually(lambda: replicas.placed("trtllm") == ENGINES, 180, lambda: stack.tasks("trtllm"))
-    # What Swarm has given to others meanwhile ends there. An old Docker takes the GPU away with its networks.
-    back = replicas.node("node3")
-    moved = ("worker-fetch", "worker-summarize", "worker-default")
-    eventually(lambda: not any(replicas.container(one, back) for one in moved), 180)
 
 
 @pytest.fixture(scope="module")
