@@ -211,6 +211,8 @@ def opened(folder: Path, cache: Path) -> Iterator[Lab]:
         _ip("link", "del", BRIDGE, check=False)
         for number in range(1, 10):
             _ip("netns", "del", f"node{number}", check=False)
+            # While a process is left in the namespace, the cable stays.
+            _ip("link", "del", _cable(f"node{number}"), check=False)
         _ip("link", "add", BRIDGE, "type", "bridge")
         # Where Docker runs already, it has closed every bridge but its own.
         _pass("--delete", check=False)
