@@ -74,17 +74,20 @@ chaos: setup-dev ## Run 1000 repositories in a storm of faults: make chaos ARGS=
 	$(BIN)/python -m tests.faults.storm $(ARGS)
 
 lock: setup-dev ## Write the lock files from pyproject.toml; ARGS=--upgrade takes the newest versions
-	$(COMPILE) pyproject.toml --group build --output-file requirements.txt $(ARGS)
-	$(COMPILE) pyproject.toml --group build --group dev --constraint requirements.txt --output-file requirements-dev.txt $(ARGS)
+	$(COMPILE) pyproject.toml --extra traces --group build --output-file requirements.txt $(ARGS)
+	$(COMPILE) pyproject.toml --extra traces --group build --group dev --constraint requirements.txt --output-file requirements-dev.txt $(ARGS)
 	$(COMPILE) --group smoke --constraint requirements-dev.txt --output-file requirements-smoke.txt $(ARGS)
 
 wheelhouse: setup-dev ## Fetch the packages that the image is built from: make wheelhouse ARCH=arm64
 	@mkdir -p $(WHEELHOUSE)
 	@rm -f $(WHEELHOUSE)/sparky-*.whl
 	@# Also what only a Python older than this one needs.
-	@sed "s/ ; python_full_version < '[0-9.]*'//" requirements.txt >$(WHEELHOUSE)/requirements.txt
-	$(BIN)/python -m pip download --quiet --no-deps --only-binary :all: --require-hashes --exists-action i \
-		--python-version 3.11 --implementation cp $(PLATFORMS) --requirement $(WHEELHOUSE)/requirements.txt --dest $(WHEELHOUSE)
+	@sed "s/ ; python_full_version < '[0-9.]*'//" requirements.txt >$(WHEELHOUSE)/wanted.txt
+	@# What is there for this lock is not asked for again.
+	@cmp -s $(WHEELHOUSE)/wanted.txt $(WHEELHOUSE)/requirements.txt || { \
+		$(BIN)/python -m pip download --quiet --no-deps --only-binary :all: --require-hashes --exists-action i \
+			--python-version 3.11 --implementation cp $(PLATFORMS) --requirement $(WHEELHOUSE)/wanted.txt --dest $(WHEELHOUSE) \
+		&& cp $(WHEELHOUSE)/wanted.txt $(WHEELHOUSE)/requirements.txt; }
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir $(WHEELHOUSE) .
 
 images: wheelhouse ## Build the images; BASE=<image> and TRTLLM_BASE=<image> replace what they stand on

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from sparky import settings as configuration
 from sparky import wiring
+from sparky.farm import traces
 from sparky.farm.app import broker_url, key_prefix
 from sparky.farm.heartbeat import Heart
 from sparky.farm.tally import Tally
+from sparky.farm.traces import Traces
 from sparky.ports import Backend, Source
 from sparky.settings import Settings
 from sparky.store.calls import Calls
@@ -34,6 +36,7 @@ class Context:
     source: Source
     backend: Backend
     tally: Tally
+    traces: Traces
 
 
 _lock = threading.Lock()
@@ -70,6 +73,7 @@ def of(settings: Settings) -> Context:
         source=wiring.source(settings, store),
         backend=wiring.backend(settings, Calls(store.engine)),
         tally=tally,
+        traces=traces.of(settings.traces_url, settings.farm),
     )
 
 

@@ -93,7 +93,9 @@ def _perform(
             run=claim.run_id, repository=claim.repo.name, stage=claim.stage, attempt=claim.attempt
         ),
         context.heart.holding(claim),
+        context.traces.step(claim) as told,
     ):
+        said = None
         try:
             done = body(claim, context)
             ended = context.work.complete(
@@ -120,7 +122,8 @@ def _perform(
             bells = context.work.fail(claim, decision, said)
             ended = None if bells is None else Ended(bells)
             word = type(decision).__name__.lower()
-    if ended is None:
-        ended, word = Ended(), "void"
+        if ended is None:
+            ended, word = Ended(), "void"
+        told(word, said)
     context.tally.step(claim.stage, word, time.monotonic() - begun)
     return Performed(claim.stage, word, ended.bells, ended.onward is not None), ended.onward

@@ -112,6 +112,12 @@ class Settings(BaseModel):
         "begun; then it hands that back. Give whoever stops it 10 s more.",
         examples=[300],
     )
+    traces_url: Annotated[str, AfterValidator(web_url)] | None = Field(
+        default=None,
+        description="An OpenTelemetry collector that hears of each step, by OTLP over HTTP. Needs "
+        "`pip install 'sparky[traces]'`, which the image has. Not set: nobody hears of them.",
+        examples=["http://collector.example:4318"],
+    )
     flower_user: str = Field(
         default="sparky",
         pattern=r"^[A-Za-z0-9._-]{1,64}$",

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,27 +160,42 @@ class Lab:
         self._cache = cache
         self.nodes: list[Node] = []
 
-    def start(self, *options: str, etc: Mapping[str, str] | None = None) -> Node:
+    def start(self, *options: str) -> Node:
         """One more machine, without containers, volumes or a Swarm.
 
         Args:
             options: further arguments of its `dockerd`.
-            etc: files of its own below /etc.
         """
+        return _started(self._place({}, options))
+
+    def start_all(self, *etcs: Mapping[str, str]) -> tuple[Node, ...]:
+        """A machine for each of these, all at once.
+
+        Args:
+            etcs: files of its own below /etc.
+        """
+        with ThreadPoolExecutor() as pool:
+            return tuple(pool.map(_started, [self._place(etc) for etc in etcs]))
+
+    def _place(self, etc: Mapping[str, str], options: Sequence[str] = ()) -> Node:
         number = len(self.nodes) + 1
         data = self._cache / f"engine{number}"
         place = self._folder / str(number)
-        node = Node(f"node{number}", f"{NETWORK}.{number}", place, data, options, etc or {})
-        # What an earlier run left when it was killed.
-        shutil.rmtree(data / "swarm", ignore_errors=True)
+        node = Node(f"node{number}", f"{NETWORK}.{number}", place, data, options, etc)
         self.nodes.append(node)
         _connect(node)
-        node.start()
-        for kind in ("container", "network", "image"):
-            node.run(kind, "prune", "--force")
-        if volumes := node.ask("volume", "ls", "--quiet").split():
-            node.run("volume", "rm", "--force", *volumes)
         return node
+
+
+def _started(node: Node) -> Node:
+    # What an earlier run left when it was killed.
+    shutil.rmtree(node.data / "swarm", ignore_errors=True)
+    node.start()
+    for kind in ("container", "network", "image"):
+        node.run(kind, "prune", "--force")
+    if volumes := node.ask("volume", "ls", "--quiet").split():
+        node.run("volume", "rm", "--force", *volumes)
+    return node
 
 
 @contextmanager
@@ -195,6 +211,8 @@ def opened(folder: Path, cache: Path) -> Iterator[Lab]:
         _ip("link", "del", BRIDGE, check=False)
         for number in range(1, 10):
             _ip("netns", "del", f"node{number}", check=False)
+            # While a process is left in the namespace, the cable stays.
+            _ip("link", "del", _cable(f"node{number}"), check=False)
         _ip("link", "add", BRIDGE, "type", "bridge")
         # Where Docker runs already, it has closed every bridge but its own.
         _pass("--delete", check=False)
@@ -260,12 +278,16 @@ def eventually(
     """Wait until something holds; fail with what is wrong when it does not in time.
 
     Args:
-        pause: seconds between two looks; more for those that cost the machine something.
+        pause: least seconds between two looks; as long as a look took, so that looking leaves the machine half
+            of its time.
     """
     end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, problem() or "it did not happen in time"
-        time.sleep(pause)
+    while True:
+        begun = time.monotonic()
+        if condition():
+            return
+        assert begun < end, problem() or "it did not happen in time"
+        time.sleep(max(pause, time.monotonic() - begun))
 
 
 def environment(**more: str) -> Mapping[str, str]:

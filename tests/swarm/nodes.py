@@ -50,7 +50,7 @@ class Swarm:
     @classmethod
     def of(cls, lab: Lab, folder: Path) -> Swarm:
         """Three machines that have joined, without labels, secrets or images."""
-        nodes = (lab.start(), *(lab.start(etc=with_gpu(uuid)) for uuid in GPUS))
+        nodes = lab.start_all({}, *map(with_gpu, GPUS))
         manager = nodes[0]
         advertised = ("--advertise-addr", manager.address, "--data-path-addr", manager.address)
         manager.run("swarm", "init", *advertised)
@@ -157,9 +157,14 @@ class Swarm:
             found = {start for _, start, _ in self.ranks(head)}
             return len(found) == len(GPUS) and found.isdisjoint(old)
 
+        eventually(new, 300, self.said)
+        eventually(self.answers, 120, self.said)
+
+    def said(self) -> str:
+        """The tasks of the server over all nodes, and what each of its ranks says."""
         service = "trtllm-mpi"
-        eventually(new, 180, lambda: self.stack.tasks(service) + self.log(service, self.node(head)))
-        eventually(self.answers, 60)
+        logs = (f"{node.name}:\n{self.log(service, node)}" for node in self.nodes[1:])
+        return "\n".join((self.stack.tasks(service), *logs))
 
     def state(self, name: str) -> str:
         """Whether the manager holds a node for ready or down."""
@@ -168,9 +173,9 @@ class Swarm:
     def lose(self, name: str) -> None:
         """Let a machine be gone: its cable is pulled, and the manager has seen it."""
         self.node(name).unplug()
-        eventually(lambda: self.state(name) == "down", 60)
+        eventually(lambda: self.state(name) == "down", 120)
 
     def find(self, name: str) -> None:
         """Put the cable back, and wait until the machine takes part again."""
         self.node(name).plug()
-        eventually(lambda: self.state(name) == "ready", 60)
+        eventually(lambda: self.state(name) == "ready", 120)

@@ -55,6 +55,7 @@ SMALL = {
     "SPARKY_ATTEMPTS": "10",
     "SPARKY_HEALTH_INTERVAL": "4s",
     "SPARKY_UPDATE_MONITOR": "5s",
+    "SPARKY_PROMETHEUS_INTERVAL": "3s",
 } | {
     f"SPARKY_{name}_CPUS{suffix}": value
     for name in ("FETCH", "SUMMARIZE", "DEFAULT", "POSTGRES")
@@ -141,14 +142,14 @@ class Stack:
         form = "{{.Name}} {{.CurrentState}} {{.Error}}"
         return self.node.ask("service", "ps", "--no-trunc", "--format", form, f"{NAME}_{service}")
 
-    def healthy(self, seconds: float = 300) -> None:
+    def healthy(self, seconds: float = 600) -> None:
         """Wait until every service runs all its tasks, which is when they are healthy."""
         eventually(
             lambda: not self.missing(), seconds,
             lambda: "\n".join(map(self.tasks, self.missing())), pause=0.5,
         )  # fmt: skip
 
-    def settled(self, seconds: float = 300) -> None:
+    def settled(self, seconds: float = 600) -> None:
         """Wait until what a deploy has changed is carried out everywhere, and all is healthy."""
 
         def open_updates() -> list[str]:

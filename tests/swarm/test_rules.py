@@ -50,8 +50,9 @@ def test_each_alert_is_tested_and_has_its_place_in_the_runbook() -> None:
 def test_prometheus_takes_the_stacks_own_configuration(
     tmp_path: Path, target: str, alertmanagers: str, told: dict[str, Any] | None
 ) -> None:
-    """As start.sh completes it: where engines are, behind a name or at an address, and who hears alerts."""
+    """As start.sh completes it: where engines are, behind a name or at an address, how often all are asked, and who hears alerts."""
     config = start(tmp_path, target, alertmanagers)
+    assert set(re.findall(r"_interval: (\w+)", yaml.safe_dump(config))) == {"7s"}
     (engines,) = [job for job in config["scrape_configs"] if job["job_name"] == "engines"]
     assert engines["metrics_path"] == "/prometheus/metrics"
     if told:
@@ -75,6 +76,7 @@ def start(folder: Path, target: str, alertmanagers: str) -> dict[str, Any]:
         "SPARKY_GATEWAY_TARGET": target,
         "SPARKY_ENGINE_METRICS": "/prometheus/metrics",
         "SPARKY_ALERTMANAGERS": alertmanagers,
+        "SPARKY_PROMETHEUS_INTERVAL": "7s",
         "SPARKY_PROMETHEUS_KEPT": "30d",
         "SPARKY_PROMETHEUS_DISK": "10GB",
     }

@@ -89,9 +89,23 @@ def test_compose_reads_the_smaller_tiers_without_a_word(file: str) -> None:
 def test_every_variable_has_a_default_and_a_place_in_the_documentation() -> None:
     """Nobody has to set anything, and nobody has to read the file to know what can be set."""
     told = set(re.findall(r"`(SPARKY_\w+)`", (ROOT / "docs/deploy.md").read_text()))
-    text = (ROOT / "stack.yml").read_text()
-    assert re.findall(r"\$\{\w+\}", text.partition("\nservices:")[2]) == []
-    assert set(VARIABLE.findall(text)) - told - {"NAME"} == set()
+    for file in ("stack.yml", "swarm/compose.ollama.yml", "swarm/compose.vllm.yml"):
+        text = (ROOT / file).read_text()
+        assert re.findall(r"\$\{\w+\}", text.partition("\nservices:")[2]) == []
+        assert set(VARIABLE.findall(text)) - told - {"NAME"} == set()
+
+
+def test_each_default_is_told_as_it_is() -> None:
+    """Who reads the page and sets nothing gets what it says."""
+    page = (ROOT / "docs/deploy.md").read_text()
+    told = dict(re.findall(r"^\| `(SPARKY_\w+)` \| (.*?) \|", page, re.MULTILINE))
+    defaults = re.findall(r"\$\{(SPARKY_\w+):-([^}]+)\}", (ROOT / "stack.yml").read_text())
+    wrong = {
+        name: default
+        for name, default in defaults
+        if re.sub(r"^docker\.io/(library/)?", "", default.replace('\\"', '"')) not in told[name]
+    }
+    assert wrong == {"SPARKY_REPOSITORIES": "repositories"}  # a volume's name, told as such
 
 
 def test_services_that_hold_a_port_a_gpu_or_a_volume_stop_before_they_start(

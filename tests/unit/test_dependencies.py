@@ -23,6 +23,7 @@ def declared() -> dict[str, str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     lists = [
         project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"].values(),
         *project["dependency-groups"].values(),
     ]
     names = [re.split(r"[<>=!~ ;]", line)[0] for group in lists for line in group]

@@ -61,7 +61,7 @@ def rank(config: Config) -> int:
         except Stop:
             return 0
         try:
-            return _lead(config, found, chosen, sshd) if head else _follow(config, sshd)
+            return _lead(config, found, chosen, sshd) if head else _follow(config, found[0], sshd)
         except Stop:
             log("told to stop")
             return 0
@@ -91,6 +91,13 @@ def sweep() -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
             log(f"killed {name}, which was left over")
+
+
+def end() -> None:
+    """Ask the server in this container to stop: it answers what it has begun, and all ranks end behind it."""
+    for pid in _running("trtllm-serve"):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
 
 
 def healthy(config: Config) -> int:
@@ -129,9 +136,7 @@ def _lead(
                 return 1
             time.sleep(0.5)
     except Stop:
-        # Asked itself, it answers what it has begun, and all ranks end behind it.
-        for pid in _running("trtllm-serve"):
-            os.kill(pid, signal.SIGTERM)
+        end()
         with suppress(subprocess.TimeoutExpired):
             server.wait(config.grace)
         raise
@@ -141,12 +146,15 @@ def _lead(
     return 1
 
 
-def _follow(config: Config, sshd: subprocess.Popen[bytes]) -> int:
+def _follow(config: Config, head: str, sshd: subprocess.Popen[bytes]) -> int:
     try:
         code = sshd.wait()
     except Stop:
-        # All ranks are told at once; the server needs this one until it has ended its answers. What goes on
-        # needs no listener, and whoever follows here needs the port.
+        # The server needs this rank until it has ended its answers. It is told as well, as this one may be the
+        # only one that is to end: without that, it would go on until this rank is killed beneath it.
+        if _others() and not shell.answers(head, f"{LAUNCHER} end"):
+            log(f"{head} could not be told")
+        # What goes on needs no listener, and whoever follows here needs the port.
         _end(sshd, 5.0)
         until = time.monotonic() + config.grace
         while _others() and time.monotonic() < until:
