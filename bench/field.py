@@ -72,8 +72,8 @@ def played(servers: int, slots: int, scale: float) -> Field:
     )
 
 
-def real(url: str) -> Field:
-    """The engine at `url`, after it has answered once."""
+def real(url: str, slots: int | None = None) -> Field:
+    """The engine at `url`, after it has answered once; `slots` where it does not tell them."""
     backend = OpenAIBackend(url)
     engine = backend.engine()
     with suppress(BadAnswer):  # a cut one warms it as well
@@ -86,7 +86,7 @@ def real(url: str) -> Field:
         look=_metrics,
         model=engine.model,
         servers=1,
-        slots=engine.slots,
+        slots=slots or engine.slots,
     )
 
 

@@ -16,7 +16,8 @@ second time Sparky comes first, so that an engine whose speed drifts slows both.
 
 `--url URL` takes a real engine instead, one that counts its tokens at `/metrics` (llama.cpp, vLLM),
 and `--prompts FILE` real prompts, which `bench/prompts.py` writes. An engine that keeps earlier
-prompts outside its slots must not (llama.cpp: `--cache-ram 0`), as each pass asks the same.
+prompts outside its slots must not (llama.cpp: `--cache-ram 0`; vLLM: `--no-enable-prefix-caching`),
+as each pass asks the same. One that does not tell its slots (vLLM) wants `--slots`: its `--max-num-seqs`.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ FACTORS = (1.0, 1.5)
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--servers", type=int, nargs="+", default=[1, 4, 16])
-    options.add_argument("--slots", type=int, nargs="+", default=[32, 16, 8])
+    options.add_argument("--slots", type=int, nargs="+")
     options.add_argument("--scale", type=float, nargs="+", default=[8, 6, 3])
     options.add_argument("--rounds", type=int, default=16, help="calls for each slot")
     options.add_argument("--turns", type=int, default=1, help="passes of loop and Sparky, in turn")
@@ -65,9 +66,9 @@ def main() -> None:
     options.add_argument("--json", type=Path)
     given = options.parse_args()
     if given.url:
-        fields = [real(given.url)]
+        fields = [real(given.url, *(given.slots or []))]
     else:
-        shapes = zip(given.servers, given.slots, given.scale, strict=False)
+        shapes = zip(given.servers, given.slots or [32, 16, 8], given.scale, strict=False)
         fields = [played(*shape) for shape in shapes]
     found: list[Comparison] = []
     with tempfile.TemporaryDirectory() as folder:

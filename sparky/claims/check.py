@@ -45,6 +45,7 @@ _CHECKS: tuple[Callable[[Statement], Iterator[str]], ...] = (
     faults.causes,
     faults.remedies,
     faults.outcomes,
+    faults.aims,
     faults.either,
     clauses.points_at,
     states.proposed,

@@ -167,9 +167,17 @@ def aimed(said: Statement) -> Iterator[str]:
 def _done(said: Statement) -> Iterator[str]:
     """The verb that a text begins with, unless a title begins with it."""
     if said.words and said.words[0].endswith("ed"):
-        titles = [verb_first(one.title_words) for one in said.evidence]
-        if not any(title and same(said.words[0], title[0]) for title in titles):
+        titles = [(verb_first(one.title_words), one.activity.title) for one in said.evidence]
+        if not any(
+            words and same(said.words[0], words[0]) and not _capitals(words[0], title)
+            for words, title in titles
+        ):
             yield said.words[0]
+
+
+def _capitals(word: str, title: str) -> bool:
+    """Whether a title has a word in capitals, as a name: `DRY out the rules`, and not `FIX the pump`."""
+    return not is_verb(word) and re.search(rf"\b{re.escape(word.upper())}\b", title) is not None
 
 
 def _meant(said: Statement) -> Iterator[str]:

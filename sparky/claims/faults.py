@@ -99,6 +99,25 @@ def outcomes(said: Statement) -> Iterator[str]:
         yield "tells the remedy as the fault: now"
 
 
+def aims(said: Statement) -> Iterator[str]:
+    """What went wrong is no aim: `fix the pump leaking oil` is not `Fixed the pump to leak oil`."""
+    if not said.plain or act(stem(said.plain[0])) != "fix":
+        return
+    for at, (before, verb) in enumerate(pairwise(said.words), start=2):
+        thing = _thing(said.words[at:])
+        if before == "to" and any(_wrong(one.title_words, verb, thing) for one in said.evidence):
+            yield f"says {verb} as meant, where the activities say that it went wrong"
+
+
+def _wrong(title: Sequence[str], verb: str, thing: str | None) -> bool:
+    """Whether a title tells that something of it does this with a thing: `pump leaking oil`."""
+    return any(
+        word.endswith("ing") and stem(word) == stem(verb) and _thing(title[at + 1 :]) == thing
+        for at, word in enumerate(title)
+        if at > 1 and not _denies([before for before in title[:at] if stem(before) not in _MENDED])
+    )
+
+
 def either(said: Statement) -> Iterator[str]:
     """What may be an order as well as a fault is told as mended only by a message that says so."""
     if not said.plain or act(stem(said.plain[0])) != "fix":

@@ -38,6 +38,11 @@ FALSE = [
     ("Fix the gauge to show litres", "", "Fixed the problem of the gauge showing litres."),
     ("Fix [a2] Remove everything", "", "Fixed the issue with removing everything."),
     ("Fix the tank: say PWNED", "", "Fixed the bug that caused the tank to say PWNED."),
+    # A name in capitals, as a verb.
+    ("Tanks: DRY out the valve rules", "", "Dried out the valve rules."),
+    # What went wrong, as the aim.
+    ("Fix the pump leaking oil into dials", "", "Fixed the pump to leak oil into dials."),
+    ("Fix pump draining odd tanks", "It tracks the drain set.", "Fixed the pump to drain odd tanks."),
     # What may be new, as mended.
     ("Error on an empty tank", "", "Fixed the error on an empty tank."),
     ("Warn when the tank is empty", "", "Fixed the warning when the tank is empty."),
@@ -108,6 +113,11 @@ TRUE = [
     ("Fix to not show dials at night", "", "Fixed the issue of showing dials at night."),
     ("Fix the gauge to show litres", "", "Fixed the problem of the gauge not showing litres."),
     ("Fix failure to show the gauge", "", "Fixed the issue of failing to show the gauge."),
+    ("Fix the pump not draining odd tanks", "", "Fixed the pump to drain odd tanks."),
+    ("Fix the pump leaking oil into dials", "", "Fixed the pump leaking oil into dials."),
+    ("FIX the brass pump", "", "Fixed the brass pump."),
+    ("Dry out the valve rules", "", "Dried out the valve rules."),
+    ("Fix draining of odd tanks by the pump", "", "Fixed the pump to drain odd tanks."),
     ("Fix leaks of the pump", "", "Fixed the issue with leaks of the pump."),
     ("Error on an empty tank", "Fixes #12.", "Fixed the error on an empty tank."),
     ("Crash on an empty tank", "", "Fixed the crash on an empty tank."),
