@@ -435,10 +435,17 @@ def test_a_run_whose_waiter_died_is_cancelled(farm: Farm) -> None:
     private = Runs(farm.engine, farm="run-x")
     private.start("x", WINDOW, [REPOS[0].id], {})
     with private.held():
-        assert farm.runs.cancel_orphans("run-") == 0
+        assert farm.runs.cancel_orphans() == ()
         assert farm.state("x") == "running"
-    assert farm.runs.cancel_orphans("run-") == 1
+    assert farm.runs.cancel_orphans() == ("run-x",)
     assert farm.state("x") == "cancelled"
+
+
+def test_a_farm_that_somebody_named_like_one_of_a_run_keeps_its_runs(farm: Farm) -> None:
+    """Its runs are waited for by nobody, and go on all the same."""
+    Runs(farm.engine, farm="run-nightly").start("x", WINDOW, [REPOS[0].id], {})
+    assert farm.runs.cancel_orphans() == ()
+    assert farm.state("x") == "running"
 
 
 @pytest.mark.parametrize(
