@@ -128,6 +128,15 @@ def test_a_late_worker_is_fenced_off(farm: Farm) -> None:
     assert farm.work.complete(new) is not None
 
 
+def test_an_error_ends_its_step_whatever_it_quotes(farm: Farm) -> None:
+    """Bytes that a server sent in place of an answer do not keep the step running."""
+    (step,) = farm.start()
+    assert farm.work.fail(farm.claim(step), Stop(), "broke off (\0\1garbage\ud83d)") is not None
+    with farm.engine.begin() as connection:
+        said = connection.execute(sa.text("SELECT error FROM steps")).scalar_one()
+    assert said == "broke off (\1garbage?)"
+
+
 @pytest.mark.parametrize(
     ("name", "fence", "outcome"),
     [
