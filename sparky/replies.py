@@ -52,8 +52,12 @@ def text(answer: str) -> str | None:
 
 
 def sentence(text: str) -> str:
-    """A text with single spaces, a capital letter and a full stop. Code keeps its case."""
-    text = " ".join(text.split())
+    """A text with single spaces, a capital letter and a full stop. Code keeps its case.
+
+    What JSON can spell and nobody can see (NUL, half a character, a zero-width space) is left out.
+    """
+    seen = "".join(sign for sign in text if sign.isprintable() or sign.isspace())
+    text = " ".join(seen.split())
     first = text.partition(" ")[0]
     if first.isalpha() and first.islower():
         text = text[:1].upper() + text[1:]

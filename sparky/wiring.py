@@ -24,6 +24,7 @@ from sparky.model import Digest
 from sparky.ports import Backend, Prompt, Publisher, Source
 from sparky.publish.files import Files
 from sparky.services import Wanted, attach, weights
+from sparky.services.catalogue import DEFAULT
 from sparky.settings import EngineSettings, Settings, base_env, load
 from sparky.source.askpass import askpass
 from sparky.source.credentials import App, Holder, Keyring, Token
@@ -51,9 +52,6 @@ RENDERERS: dict[str, Callable[[Digest], str]] = {
 
 TRIAL_SECONDS = 60.0
 """How long a canary may take: long enough for a queue, short enough for an engine that hangs."""
-
-DEFAULT_MODEL = "qwen2.5-coder-1.5b-instruct"
-"""What the embedded engine runs unless SPARKY_LLM_MODEL says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +137,7 @@ def connected(settings: Settings) -> Iterator[Wired]:
 
 def model_name(settings: Settings) -> str:
     """The embedded model that the settings ask for."""
-    return settings.llm_model or DEFAULT_MODEL
+    return settings.llm_model or DEFAULT
 
 
 def database_url(settings: Settings) -> str:

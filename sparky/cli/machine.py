@@ -11,11 +11,12 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sparky.findings import Finding, fail, ok, warn
-from sparky.settings import Settings, base_env
+from sparky.settings import SECRETS, Settings, base_env
 
 GIT_NEEDED = (2, 36)
 """GIT_CONFIG_GLOBAL came with 2.32, `cat-file --batch-command` with 2.36."""
@@ -74,15 +75,26 @@ def settings_file(settings: Settings) -> Finding:
     path = settings.config
     if path is None:
         return ok("settings", "the environment and the defaults; there is no settings file")
-    if path.is_file() and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
-        holds_secrets = re.search(
-            r"(?m)^\s*\w*(?:password|api_key|database_url|broker_url)\s*=", path.read_text()
-        )
-        if holds_secrets:
-            return warn(
-                "settings", f"{path} holds secrets that others can read", f"chmod 600 {path}"
-            )
+    open_to_others = path.is_file() and path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH)
+    if open_to_others and holds_secrets(tomllib.loads(path.read_text(encoding="utf-8"))):
+        return warn("settings", f"{path} holds secrets that others can read", f"chmod 600 {path}")
     return ok("settings", str(path))
+
+
+def holds_secrets(values: Mapping[str, object], table: str = "") -> bool:
+    """Whether a settings file holds a secret itself, and not only the name of a file with it.
+
+    Args:
+        table: what a name in `values` has before it, as `llm_` under `[llm]`.
+    """
+    for name, value in values.items():
+        tables = value if isinstance(value, list) else [value]
+        inner = (one for one in tables if isinstance(one, dict))
+        if table + name in {*SECRETS, "engines_api_key"}:
+            return True
+        if any(holds_secrets(one, f"{table}{name}_") for one in inner):
+            return True
+    return False
 
 
 def folders(settings: Settings) -> Iterator[Finding]:
@@ -141,15 +153,24 @@ def memory(settings: Settings, meminfo: Path = Path("/proc/meminfo")) -> Iterato
 def ports(settings: Settings) -> Finding:
     """Whether `sparky up` can give Flower its port."""
     part = f"port {settings.flower_port}"
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", settings.flower_port))
-        except OSError as error:
-            return warn(
-                part,
-                f"not to be had for Flower: {error.strerror}",
-                "If this is not `sparky up` itself, stop what listens there or set "
-                "SPARKY_FLOWER_PORT to another.",
-            )
+    why = refusal(settings.flower_host, settings.flower_port)
+    if why is not None:
+        return warn(
+            part,
+            f"not to be had for Flower: {why}",
+            "If this is not `sparky up` itself, stop what listens there or set "
+            "SPARKY_FLOWER_PORT to another.",
+        )
     return ok(part, "free for Flower")
+
+
+def refusal(host: str, port: int) -> str | None:
+    """Why nobody can begin to listen there; None where somebody can."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return None

@@ -119,10 +119,7 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Exit as end:
         return end.exit_code
     except TyperException as error:
-        # A command group without a command has shown its help, and says nothing more.
-        if error.format_message():
-            path = getattr(getattr(error, "ctx", None), "command_path", "sparky")
-            output.problem(error.format_message(), f"`{path} --help` tells what there is.")
+        _tell_usage(error)
         return Code.USAGE
     except (KeyboardInterrupt, typer.Abort):
         output.say("interrupted")
@@ -137,6 +134,17 @@ def run(arguments: Sequence[str]) -> int:
             traceback.print_exc()
         output.problem(*_from_system(error))
         return Code.FAILED
+
+
+def _tell_usage(error: TyperException) -> None:
+    """What is wrong with the arguments; the help alone, where a command group has no command."""
+    context: typer.Context | None = getattr(error, "ctx", None)
+    message = error.format_message()
+    if context is not None and message == context.get_help():
+        output.say(message)
+        return
+    path = context.command_path if context is not None else "sparky"
+    output.problem(message, f"`{path} --help` tells what there is.")
 
 
 def _from_system(error: OSError) -> tuple[str, str]:
@@ -176,7 +184,12 @@ def main() -> None:
             signal.signal(number, _end)
     if "--debug" not in sys.argv:
         sys.excepthook = unexpected
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+    except KeyboardInterrupt:
+        # Once more, while the first one was told of.
+        code = Code.INTERRUPTED
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,17 +13,16 @@ from sparky.cli import logs, output
 from sparky.cli.watch import Watch
 from sparky.errors import Permanent
 from sparky.farm import app as farm
+from sparky.farm import remains
 from sparky.farm.bell import ring, send
 from sparky.farm.worker import THREADS, Process, started, worker_words
 from sparky.model import Digest, Repo, Window
 from sparky.publish.files import Files
 from sparky.settings import Settings
 from sparky.store.reports import JobProgress, Reports
-from sparky.store.runs import Runs
+from sparky.store.runs import Runs, own_farm
 from sparky.wiring import Wired
 
-PREFIX = "run-"
-"""How the farms of `sparky run` are named; each has queues of its own."""
 LOOK_SECONDS = 0.2
 SWEEP_SECONDS = 2.0
 
@@ -44,15 +44,32 @@ def run(settings: Settings, order: Order, watch: Watch) -> int:
     """Make the digests and show them. Returns the exit code: 0 done, 3 partial, 1 failed."""
     logs.to_stderr()
     with wiring.open(settings, on_event=watch.event, on_progress=watch.download) as wired:
-        private = wired.settings.with_changes(farm=f"{PREFIX}{order.run_id[:12]}", publish_dir=None)
+        private = wired.settings.with_changes(farm=own_farm(order.run_id), publish_dir=None)
         slots = wired.backend.engine().slots
-        log = private.state_dir / "logs" / f"{private.farm}.log"
         # One more thread than the engine has slots keeps it busy while an answer is checked.
         words = worker_words(private.farm, concurrency=min(slots + 1, THREADS))
-        with started("worker", words, private, log=log, grace=2.0) as worker:
+        with _worker(private, words) as worker:
             jobs, missing = _work(wired, private, order, watch, worker)
-        log.unlink(missing_ok=True)
         return _show(wired, order, watch, jobs, missing)
+
+
+@contextmanager
+def _worker(private: Settings, words: Sequence[str]) -> Iterator[Process]:
+    """The run's own worker. Nothing of its farm stays, but the log of a worker that has died."""
+    log = _log(private)
+    with ExitStack() as stack:
+        stack.callback(remains.forget, private)
+        worker = stack.enter_context(started("worker", words, private, log=log, grace=2.0))
+        try:
+            yield worker
+        finally:
+            if not worker.ended:
+                log.unlink(missing_ok=True)
+
+
+def _log(private: Settings) -> Path:
+    """Where the worker of a run says what it does."""
+    return private.state_dir / "logs" / f"{private.farm}.log"
 
 
 def _work(
@@ -63,7 +80,10 @@ def _work(
     reports = Reports(wired.store.engine)
     app = farm.make(private)
     with runs.held():
-        runs.cancel_orphans(PREFIX)
+        for orphan in runs.cancel_orphans():
+            gone = private.with_changes(farm=orphan)
+            remains.forget(gone)
+            _log(gone).unlink(missing_ok=True)
         repos = _identify(wired, order.sources, watch)
         missing = len(order.sources) - len(repos)
         for repo in repos.values():

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import secrets
-import socket
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from sparky import wiring
-from sparky.cli import logs
+from sparky.cli import logs, machine
 from sparky.cli.watch import Watch
 from sparky.errors import ServiceError
 from sparky.farm.worker import THREADS, Process, start, worker_words
@@ -39,10 +37,14 @@ class Member:
     process: Process | None = None
 
     def start(self, settings: Settings) -> None:
+        """Start it, or start it again: then its log goes on, as it tells why it has died."""
         log = settings.state_dir / "logs" / f"{self.name}.log"
         self.started = time.monotonic()
         told = settings.with_changes(grace_seconds=GRACE_SECONDS)
-        self.process = start(self.name, self.words, told, log=log, environment=self.environment)
+        again = self.process is not None
+        self.process = start(
+            self.name, self.words, told, log=log, again=again, environment=self.environment
+        )
 
 
 def up(settings: Settings, watch: Watch) -> None:
@@ -52,7 +54,7 @@ def up(settings: Settings, watch: Watch) -> None:
         if settings.flower_password
         else secrets.token_urlsafe(12)
     )
-    _free(settings.flower_port)
+    _free(settings.flower_host, settings.flower_port)
     logs.to_stderr()
     with wiring.open(settings, on_event=watch.event, on_progress=watch.download) as wired:
         members = _members(wired, password)
@@ -114,14 +116,11 @@ def _mend(member: Member, settings: Settings, watch: Watch) -> None:
         member.start(settings)
 
 
-def _free(port: int) -> None:
-    """Raise ServiceError when something listens at the port already."""
-    with contextlib.closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise ServiceError(
-                f"port {port} is in use, and Flower needs it",
-                remedy="Stop what listens there, or set SPARKY_FLOWER_PORT to another",
-            ) from error
+def _free(host: str, port: int) -> None:
+    """Raise ServiceError when Flower cannot listen there."""
+    why = machine.refusal(host, port)
+    if why is not None:
+        raise ServiceError(
+            f"Flower cannot have port {port} of {host}: {why}",
+            remedy="Stop what listens there, or set SPARKY_FLOWER_PORT or SPARKY_FLOWER_HOST",
+        )

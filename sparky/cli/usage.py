@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def usage(
-    run: Annotated[str | None, typer.Option("--run", help="Of this run alone: its id.")] = None,
+    run: Annotated[
+        str | None, typer.Option("--run", help="Of this run alone: its id, or how it begins.")
+    ] = None,
     repo: Annotated[
         str | None, typer.Option("--repo", help="Of this repository alone: name, id or location.")
     ] = None,

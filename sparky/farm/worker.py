@@ -29,6 +29,11 @@ class Process:
     popen: subprocess.Popen[bytes]
     log: Path
 
+    @property
+    def ended(self) -> bool:
+        """Whether it runs no more."""
+        return self.popen.poll() is not None
+
     def check(self) -> None:
         """Raise ServiceError if it has ended, with the last line that it wrote."""
         code = self.popen.poll()
@@ -69,18 +74,19 @@ def start(
     settings: Settings,
     *,
     log: Path,
+    again: bool = False,
     environment: Mapping[str, str] | None = None,
 ) -> Process:
     """Start `python -m celery -A sparky.farm.app <words>`; the caller stops it.
 
     Args:
-        log: takes its output; begun anew.
+        log: takes its output; begun anew unless the process is started `again`.
         environment: variables on top of the settings.
     """
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     launcher = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid())]
     program = [sys.executable, "-m", "celery", "-A", "sparky.farm.app", *words]
-    with log.open("wb") as output:
+    with log.open("ab" if again else "wb") as output:
         popen = subprocess.Popen(
             [*launcher, str(int(signal.SIGKILL)), "-1", "-1", *program],
             env={**configuration.child_env(settings), **(environment or {})},

@@ -50,7 +50,7 @@ class Draft:
         asked = f"{prompt.system}{prompt.user}"
         if self.prompt_tokens:
             estimator.learn(asked, self.prompt_tokens)
-        raw = self.text
+        raw = _storable(self.text)
         text = without_reasoning(raw)
         prompt_tokens = self.prompt_tokens or estimator.estimate(asked)
         completion_tokens = self.completion_tokens or estimator.estimate(raw)
@@ -87,6 +87,15 @@ class Draft:
             first_token_seconds=self.first_token_seconds or seconds,
             joules=self.joules,
         )
+
+
+def _storable(text: str) -> str:
+    """The text with characters whose halves came in two parts made whole, and without NUL.
+
+    A half that stays alone and NUL are text for nobody: neither UTF-8 nor Postgres has them.
+    """
+    whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return whole.replace("\0", "")
 
 
 def without_reasoning(text: str) -> str:

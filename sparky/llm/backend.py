@@ -101,9 +101,18 @@ class HttpBackend(ABC):
         """
         with self._lock:
             if self._engine is None:
-                self._engine = self._probe()
+                self._engine = self._probed()
                 self._remember(self._engine)
             return self._engine
+
+    def _probed(self) -> Engine:
+        try:
+            return self._probe()
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise EngineError(
+                f"the server at {self._wire.url} says of itself what no engine says",
+                remedy="Check SPARKY_LLM_URL and SPARKY_LLM_KIND (openai, ollama or triton)",
+            ) from error
 
     def memory(self) -> str:
         """What the server tells of its memory, in words; empty where it tells nothing.
@@ -227,7 +236,7 @@ class HttpBackend(ABC):
 
     @abstractmethod
     def _probe(self) -> Engine:
-        """Ask the server what it is."""
+        """Ask the server what it is; any lookup error means that it is no engine."""
 
     @abstractmethod
     def _path(self, engine: Engine) -> str:

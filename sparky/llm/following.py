@@ -29,12 +29,12 @@ class Following(Router):
 
     A new engine joins, one that is gone gets nothing more, and one that is made of something else
     is replaced: limits and key with it. What an engine has begun it ends. A roster that cannot be
-    read, or that is empty, changes nothing.
+    read, that is empty, or of which an engine cannot be made changes nothing.
 
     Args:
         look: tells the roster of this moment; asked once at the start and then from a thread of
             its own. Raises UsageError, Transient.
-        make: makes an engine of its entry.
+        make: makes an engine of its entry. Raises UsageError.
         options: as for Router.
 
     Raises:
@@ -64,6 +64,11 @@ class Following(Router):
         """Let engines join and leave as the roster says now."""
         try:
             now = self._look()
+            fresh = {
+                name: self._make(name, made_of)
+                for name, made_of in now.items()
+                if self._roster.get(name) != made_of
+            }
         except SparkyError as error:
             if str(error) != self._complaint:
                 log.warning("engines stay as they are", error=str(error))
@@ -76,9 +81,9 @@ class Following(Router):
             del self._roster[name]
             self.leave(name)
             log.info("engine leaves", server=name)
-        for name in now.keys() - self._roster.keys():
+        for name, member in fresh.items():
             self._roster[name] = now[name]
-            self.join(self._make(name, now[name]))
+            self.join(member)
             log.info("engine joins", server=name)
 
     def _follow(self) -> None:

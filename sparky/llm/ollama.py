@@ -41,8 +41,10 @@ class OllamaBackend(HttpBackend):
         return Engine("ollama", model, context - self._reasoning, self._slots or 1)
 
     def memory(self) -> str:
-        loaded = self._wire.get("/api/ps").get("models") or ()
-        sizes = [model.get("size_vram") or 0 for model in loaded if isinstance(model, dict)]
+        loaded = self._wire.get("/api/ps").get("models")
+        models = loaded if isinstance(loaded, list) else []
+        told = [model.get("size_vram") for model in models if isinstance(model, dict)]
+        sizes = [size for size in told if isinstance(size, int)]
         return f"{sum(sizes) / 1e9:.1f} GB on the GPU" if sizes else ""
 
     def _path(self, engine: Engine) -> str:

@@ -132,7 +132,7 @@ class OpenAIBackend(HttpBackend):
             names.append(self._wanted.rstrip("/").rpartition("/")[2])
         names += [str(c["id"]) for c in cards if self._wanted in (c.get("aliases") or ())]
         chosen = self._choose([str(card.get("id")) for card in cards], names)
-        return next(card for card in cards if card.get("id") == chosen)
+        return next(card for card in cards if str(card.get("id")) == chosen)
 
     # ---- counting
 

@@ -79,7 +79,8 @@ def pieces(text: str) -> Iterator[Piece]:
 def _words(text: str) -> Iterator[Piece]:
     for word in re.split(r"( )", text):
         rest = word.lstrip(OPENING)
-        core = rest.rstrip(CLOSING)
+        # A semicolon may end an entity, which is to stay whole.
+        core = rest.rstrip(CLOSING if "&" in rest else f"{CLOSING};")
         # A bracket that opens within the word closes within it: `main()`, `names[0]`.
         while rest != core and core.count(PAIRS.get(rest[len(core)], "\0")) > core.count(
             rest[len(core)]

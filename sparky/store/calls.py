@@ -96,7 +96,7 @@ class Calls:
         """Sums by run, repository, engine and model, the latest run first.
 
         Args:
-            run: of this run alone.
+            run: of the run alone whose id begins so.
             repo: of the repository of this id alone.
             since: of calls from then on.
         """
@@ -126,7 +126,7 @@ class Calls:
             .order_by(sa.func.max(c.at).desc(), r.name, c.model)
         )
         if run is not None:
-            query = query.where(j.run_id == run)
+            query = query.where(j.run_id.startswith(run, autoescape=True))
         if repo is not None:
             query = query.where(r.id == repo)
         if since is not None:

@@ -102,6 +102,11 @@ _REOPEN = sa.text("""
 """)
 
 
+_OWN = "run-"
+_DIGITS = 12
+"""So many of its run's id are in the name of a farm of its own."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """A run to be made."""
@@ -173,23 +178,29 @@ class Runs(Desk):
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_lock(self.farm))))
             yield
 
-    def cancel_orphans(self, prefix: str) -> int:
-        """Cancel the open runs of farms named `prefix…` that nobody holds any more; how many."""
+    def cancel_orphans(self) -> tuple[str, ...]:
+        """Cancel the open runs with a farm of their own that nobody holds any more; their farms."""
         r = t.runs.c
-        query = sa.select(r.id, r.farm).where(r.state == "running", r.farm.startswith(prefix))
-        gone = 0
+        own = sa.func.concat(_OWN, sa.func.left(r.id, _DIGITS))
+        query = sa.select(r.id, r.farm).where(r.state == "running", r.farm == own)
+        gone = []
         with self._begin() as connection:
             for run_id, farm in connection.execute(query).all():
                 free = sa.select(sa.func.pg_try_advisory_xact_lock(_lock(farm)))
                 if connection.execute(free).scalar_one():
                     _cancel(connection, run_id)
-                    gone += 1
-        return gone
+                    gone.append(farm)
+        return tuple(gone)
 
     def cancel(self, run_id: str) -> bool:
         """Stop what is open; steps that run now will find their claim void. Whether it was open."""
         with self._begin() as connection:
             return _cancel(connection, run_id)
+
+
+def own_farm(run_id: str) -> str:
+    """The name of a farm that is there for this run alone."""
+    return f"{_OWN}{run_id[:_DIGITS]}"
 
 
 def make(connection: sa.Connection, farm: str, wanted: Sequence[Wanted]) -> tuple[str, ...]:

@@ -332,6 +332,8 @@ class Work(Desk):
         digest that is only not where it should be, PARTIAL too; any other one fails the job.
         """
         c = t.steps.c
+        # It may quote anything: what a server sent, a file's name. NUL no column holds.
+        error = error.encode("utf-8", "replace").decode().replace("\0", "")
         with self._begin("fail") as connection:
             self._lock_job(connection, claim)
             if isinstance(decision, Anew):

@@ -113,7 +113,7 @@ def test_a_port_in_use_is_told_before_anything_starts(farm: Farm, tmp_path: Path
         check=False,
     )
     assert done.returncode == 1
-    assert f"port {port} is in use" in done.stderr
+    assert f"port {port} of 127.0.0.1: Address already in use" in done.stderr
     assert "SPARKY_FLOWER_PORT" in done.stderr
     assert not running(other.state)
 

@@ -92,7 +92,9 @@ def test_they_can_be_narrowed(ledger: Ledger) -> None:
     ledger.record(ANSWER)
     now = datetime.now(UTC)
     assert ledger.calls.costs(run="r1", repo=REPO.id, since=now - timedelta(hours=1))
+    assert ledger.calls.costs(run="r")  # as lists of runs show an id: how it begins
     assert not ledger.calls.costs(run="r2")
+    assert not ledger.calls.costs(run="%")
     assert not ledger.calls.costs(repo="git:2")
     assert not ledger.calls.costs(since=now + timedelta(hours=1))
 

@@ -128,6 +128,15 @@ def test_a_late_worker_is_fenced_off(farm: Farm) -> None:
     assert farm.work.complete(new) is not None
 
 
+def test_an_error_ends_its_step_whatever_it_quotes(farm: Farm) -> None:
+    """Bytes that a server sent in place of an answer do not keep the step running."""
+    (step,) = farm.start()
+    assert farm.work.fail(farm.claim(step), Stop(), "broke off (\0\1garbage\ud83d)") is not None
+    with farm.engine.begin() as connection:
+        said = connection.execute(sa.text("SELECT error FROM steps")).scalar_one()
+    assert said == "broke off (\1garbage?)"
+
+
 @pytest.mark.parametrize(
     ("name", "fence", "outcome"),
     [
@@ -435,10 +444,17 @@ def test_a_run_whose_waiter_died_is_cancelled(farm: Farm) -> None:
     private = Runs(farm.engine, farm="run-x")
     private.start("x", WINDOW, [REPOS[0].id], {})
     with private.held():
-        assert farm.runs.cancel_orphans("run-") == 0
+        assert farm.runs.cancel_orphans() == ()
         assert farm.state("x") == "running"
-    assert farm.runs.cancel_orphans("run-") == 1
+    assert farm.runs.cancel_orphans() == ("run-x",)
     assert farm.state("x") == "cancelled"
+
+
+def test_a_farm_that_somebody_named_like_one_of_a_run_keeps_its_runs(farm: Farm) -> None:
+    """Its runs are waited for by nobody, and go on all the same."""
+    Runs(farm.engine, farm="run-nightly").start("x", WINDOW, [REPOS[0].id], {})
+    assert farm.runs.cancel_orphans() == ()
+    assert farm.state("x") == "running"
 
 
 @pytest.mark.parametrize(

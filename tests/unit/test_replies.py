@@ -56,3 +56,11 @@ def test_code_begins_no_sentence() -> None:
         "is more than one sentence",
     ]
     assert replies.style("Added `SYSTEM` for `core.file`.") == []
+
+
+def test_what_json_spells_and_nobody_sees_is_no_part_of_a_point() -> None:
+    """A message that makes a model write it cannot keep the summary from being stored."""
+    answer = '{"points": [{"cites": ["c1"], "text": "added \\u0000a \\ud83dthing\\u200b"}]}'
+    found, refused = replies.points(answer, {"c1"})
+    assert [reply.text for reply in found] == ["Added a thing."]
+    assert refused == ()

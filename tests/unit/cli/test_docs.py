@@ -34,6 +34,15 @@ def commands() -> Iterator[tuple[str, str, set[str]]]:
             yield section, "", options(command.params)
 
 
+def printing_json() -> Iterator[str]:
+    """The commands with `--json`, as one types them."""
+    for section, command in typer.main.get_group(app).commands.items():
+        inner = command.commands if isinstance(command, TyperGroup) else {"": command}
+        for name, one in inner.items():
+            if any("--json" in parameter.opts for parameter in one.params):
+                yield f"{section} {name}".strip()
+
+
 def options(parameters: Iterable[HasNames]) -> set[str]:
     """The names of a command's own options."""
     names = {name for parameter in parameters for name in parameter.opts}
@@ -53,6 +62,11 @@ def test_every_command_is_told_of_with_its_options(
             re.findall(rf"^- `sparky {section} {name}\b(?:.|\n  )*", text, re.MULTILINE)
         )
     assert known <= set(re.findall(r"(?<![\w-])--?\w[\w-]*", text))
+
+
+def test_every_command_that_prints_json_is_listed_as_one_that_does() -> None:
+    told = PAGE.partition("## For programs")[2].partition("print JSON with")[0]
+    assert set(re.findall(r"`([a-z ]+)`", told)) == set(printing_json())
 
 
 def test_every_exit_code_is_told_of() -> None:

@@ -109,11 +109,22 @@ class TestSettingsFile:
     def test_none_is_fine(self, settings: Settings) -> None:
         assert machine.settings_file(settings).health is Health.OK
 
+    @pytest.mark.parametrize(
+        "text",
+        [
+            '[llm]\napi_key = "s3cr3t"\n',
+            'llm = { kind = "openai", api_key = "s3cr3t" }\n',
+            'github_token = "s3cr3t"\n',
+            '[github]\napp_key = "s3cr3t"\n',
+            'hub_token = "s3cr3t"\n',
+            '[[engines]]\nurl = "http://gpu:1"\nmodel = "m"\napi_key = "s3cr3t"\n',
+        ],
+    )
     def test_secrets_that_others_can_read_are_told(
-        self, settings: Settings, tmp_path: Path
+        self, settings: Settings, tmp_path: Path, text: str
     ) -> None:
         path = tmp_path / "sparky.toml"
-        path.write_text('[llm]\napi_key = "s3cr3t"\n')
+        path.write_text(text)
         changed = settings.with_changes(config=path)
         path.chmod(0o644)
         finding = machine.settings_file(changed)
@@ -157,3 +168,10 @@ def test_a_port_in_use_is_told_with_the_setting_that_changes_it(settings: Settin
     assert (finding.part, finding.health) == (f"port {port}", Health.WARN)
     assert "SPARKY_FLOWER_PORT" in finding.remedy
     assert machine.ports(settings.with_changes(flower_port=port)).health is Health.OK
+
+
+def test_the_port_is_looked_at_where_flower_is_to_listen(settings: Settings) -> None:
+    """An address that this machine does not have is told, though the port is free on another."""
+    finding = machine.ports(settings.with_changes(flower_host="192.0.2.7"))
+    assert finding.health is Health.WARN
+    assert "Cannot assign requested address" in finding.what

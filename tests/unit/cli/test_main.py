@@ -106,6 +106,15 @@ class TestErrors:
         failing(ServiceError("bad\x1b]0;title\x07 [bold]name[/bold] \udcff"), monkeypatch)
         assert sparky("config", "show").err == "error: bad]0;title [bold]name[/bold] \n"
 
+    @pytest.mark.parametrize("arguments", [[], ["runs"]])
+    def test_no_command_shows_what_commands_there_are_and_no_error(
+        self, sparky: Sparky, arguments: list[str]
+    ) -> None:
+        said = sparky(*arguments).err
+        assert said.startswith(f"Usage: {' '.join(['sparky', *arguments])} ")
+        assert "Commands:" in said
+        assert "hint:" not in said
+
     def test_wrong_usage_names_the_commands_own_help(self, sparky: Sparky) -> None:
         outcome = sparky("digests", "list", "--limt", "3")
         assert "--limt" in outcome.err
@@ -164,6 +173,43 @@ class TestProcess:
         assert out == "stopped\n"
         assert process.returncode == code
         assert "Traceback" not in err
+
+    def test_ctrl_c_while_it_is_being_loaded_ends_it_in_one_word(self, tmp_path: Path) -> None:
+        program = """
+import sys
+
+class Interrupted:
+    def find_spec(self, name, path, target=None):
+        if name == "sparky.cli.main":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Interrupted())
+from sparky.cli import start
+start.main()
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (130, "interrupted\n")
+
+    def test_ctrl_c_once_more_is_no_mistake_of_ours(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It comes while the first one is being told of."""
+
+        def again(*_: object) -> NoReturn:
+            raise KeyboardInterrupt
+
+        failing(KeyboardInterrupt(), monkeypatch)
+        monkeypatch.setattr("sparky.cli.output.say", again)
+        monkeypatch.setattr("sys.argv", ["sparky", "config", "show"])
+        monkeypatch.setattr("signal.signal", lambda *_: None)
+        monkeypatch.setattr("sys.excepthook", sys.excepthook)
+        with pytest.raises(SystemExit) as end:
+            main.main()
+        assert end.value.code == 130
 
     def test_a_reader_that_goes_away_is_no_error(self, tmp_path: Path) -> None:
         with self.start("config", "docs", folder=tmp_path) as process:

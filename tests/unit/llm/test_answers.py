@@ -22,6 +22,18 @@ def finished(draft: Draft) -> Answer:
 @pytest.mark.parametrize(
     ("said", "answer"),
     [
+        ("\ud83d\ude80 Done.", "\N{ROCKET} Done."),
+        ("\ud83d Done\0.", "\N{REPLACEMENT CHARACTER} Done."),
+    ],
+)
+def test_an_answer_is_text_that_can_be_stored(said: str, answer: str) -> None:
+    """An engine that parts a character between two pieces, or writes NUL, costs no chunk."""
+    assert finished(Draft(text=said, finish="stop")).text == answer
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
         ("Done.", "Done."),
         ("<think>Hm.\nHm.</think>\n\nDone.", "Done."),
         ("  <think></think>Done.", "Done."),

@@ -117,6 +117,27 @@ def test_a_roster_that_cannot_be_read_changes_nothing(error: Exception) -> None:
         assert names(pool) == {"two"}
 
 
+def test_an_engine_that_cannot_be_made_changes_nothing() -> None:
+    """A key that no header can hold is a slip of the pen too; the next look follows again."""
+    roster = {"one": "a"}
+
+    def make(name: str, made_of: str) -> Member:
+        if made_of == "wrong key":
+            raise UsageError("the engine's API key has a space")
+        return member(Machine(made_of), name=name)
+
+    pool = Following(lambda: dict(roster), make, every=NEVER)
+    try:
+        roster = {"one": "wrong key", "two": "b"}
+        pool.keep_up()
+        assert names(pool) == {"one"}
+        roster = {"one": "c"}
+        pool.keep_up()
+        assert answers(pool) == {"by c"}
+    finally:
+        pool.close()
+
+
 def test_a_name_with_several_addresses_is_as_many_engines() -> None:
     """As `tasks.NAME` of a Swarm; while it does not resolve, those known before stay."""
     known: dict[str, list[str]] = {"tasks.trtllm": ["10.0.1.4", "10.0.1.3", "10.0.1.4", "fd00::1"]}

@@ -74,6 +74,7 @@ def test_no_model_no_claim_of_one() -> None:
         ("Pick v1-0a1b2c3 and g/p!5", "Pick `v1-0a1b2c3` and `g/p!5`"),
         ("one `tick", "one `` `tick ``"),
         (f"Revert {oid(1)}", f"Revert `{oid(1)}`"),
+        (f"At {oid(1)}; see &amp;", f"At `{oid(1)}`; see `&amp;`"),
         ("two\nlines  \t here", "two lines here"),
     ],
 )
