@@ -16,6 +16,8 @@ _DONE = re.compile(
     r"\b(?:was|were|been|is|are|got) (?:already |now )?(?:fixed|merged|resolved|solved|done|shipped)\b",
     re.IGNORECASE,
 )
+_WISH = re.compile(r"\W*(?:feature|enhancement)[ -]request\b", re.IGNORECASE)
+"""How a title begins that calls itself a wish, whatever it says then."""
 _WRONG = SYMPTOMS | stems("issue problem error exception")
 
 
@@ -30,6 +32,8 @@ def standing(activity: Activity) -> str:
 
 def _is_order(activity: Activity) -> bool:
     """Whether a title asks for something: `Support oil`, and not `Support for oil is broken`."""
+    if _WISH.match(activity.title):
+        return True
     title = verb_first(ev.of(activity).title_words)
     wrong = not FINITE.isdisjoint(title) or not _WRONG.isdisjoint(map(stem, title))
     return bool(title) and title[0] in BARE and not wrong

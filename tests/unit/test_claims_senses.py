@@ -218,6 +218,7 @@ SEEN = {
         "Proposed to support oil in lamps.",
         "Asked for oil support in lamps.",
     ),
+    "Feature request: oil lamps": ("Requested oil lamps.",),
 }
 NOT_SEEN = {
     "The pump leaks at night": (
@@ -226,6 +227,7 @@ NOT_SEEN = {
         "Reported that the pump does not leak at night.",
     ),
     "Build fails on Windows": ("Built on Windows again.",),
+    "Feature request: oil lamps": ("Reported oil lamps.",),
     "Merged and fixed: the boiler": ("Reported that the boiler was fixed.",),
     "Support oil in lamps": ("Reported support for oil in lamps.", "Supported oil in lamps."),
 }
