@@ -17,7 +17,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,8 +59,8 @@ class Node:
     """Files of its own below /etc; of /srv nothing is shared."""
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
-    def start(self) -> None:
-        """Start the engine and wait for its socket to answer."""
+    def begin(self) -> None:
+        """Start the engine; it ends with the thread that did."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.data.mkdir(parents=True, exist_ok=True)
         self._furnish()
@@ -76,7 +75,14 @@ class Node:
                  "unshare", "--mount", "--uts", "sh", "-c", script],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
-        eventually(self.answers, 60, lambda: f"{self.name} does not answer:\n{self.log()[-3000:]}")
+
+    def ready(self) -> None:
+        """Wait for the engine to answer, and take away what an earlier one has left."""
+        eventually(self.answers, 120, lambda: f"{self.name} does not answer:\n{self.log()[-3000:]}")
+        for kind in ("container", "network", "image"):
+            self.run(kind, "prune", "--force")
+        if volumes := self.ask("volume", "ls", "--quiet").split():
+            self.run("volume", "rm", "--force", *volumes)
 
     def _furnish(self) -> None:
         etc = self.folder / "etc"
@@ -166,7 +172,9 @@ class Lab:
         Args:
             options: further arguments of its `dockerd`.
         """
-        return _started(self._place({}, options))
+        node = self._begun({}, options)
+        node.ready()
+        return node
 
     def start_all(self, *etcs: Mapping[str, str]) -> tuple[Node, ...]:
         """A machine for each of these, all at once.
@@ -174,28 +182,22 @@ class Lab:
         Args:
             etcs: files of its own below /etc.
         """
-        with ThreadPoolExecutor() as pool:
-            return tuple(pool.map(_started, [self._place(etc) for etc in etcs]))
+        nodes = tuple(map(self._begun, etcs))
+        for node in nodes:
+            node.ready()
+        return nodes
 
-    def _place(self, etc: Mapping[str, str], options: Sequence[str] = ()) -> Node:
+    def _begun(self, etc: Mapping[str, str], options: Sequence[str] = ()) -> Node:
         number = len(self.nodes) + 1
         data = self._cache / f"engine{number}"
         place = self._folder / str(number)
         node = Node(f"node{number}", f"{NETWORK}.{number}", place, data, options, etc)
         self.nodes.append(node)
+        # What an earlier run left when it was killed.
+        shutil.rmtree(data / "swarm", ignore_errors=True)
         _connect(node)
+        node.begin()
         return node
-
-
-def _started(node: Node) -> Node:
-    # What an earlier run left when it was killed.
-    shutil.rmtree(node.data / "swarm", ignore_errors=True)
-    node.start()
-    for kind in ("container", "network", "image"):
-        node.run(kind, "prune", "--force")
-    if volumes := node.ask("volume", "ls", "--quiet").split():
-        node.run("volume", "rm", "--force", *volumes)
-    return node
 
 
 @contextmanager
