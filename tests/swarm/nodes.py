@@ -127,7 +127,8 @@ class Swarm:
 
     def follow(self, service: str, node: Node) -> str:
         """What the container says until it ends."""
-        said = node.run("logs", "--follow", self.container(service, node), check=False)
+        words = ("logs", "--follow", self.container(service, node))
+        said = node.run(*words, check=False, timeout=300)
         return said.stdout + said.stderr
 
     def answers(self) -> bool:
@@ -150,12 +151,15 @@ class Swarm:
         return [rank.split() for rank in told.split("; ") if rank]
 
     def comes_back(self, head: str, before: Sequence[Sequence[str]]) -> None:
-        """Wait for a server none of whose ranks is among those before, and for its answer."""
+        """Wait for a server on all nodes with a GPU, none of whose ranks is among those before, and its answer."""
         old = {start for _, start, _ in before}
+        wanted = [node.name for node in self.nodes[1:]]
 
         def new() -> bool:
-            found = {start for _, start, _ in self.ranks(head)}
-            return len(found) == len(GPUS) and found.isdisjoint(old)
+            found = self.ranks(head)
+            return [node for node, _, _ in found] == wanted and old.isdisjoint(
+                start for _, start, _ in found
+            )
 
         eventually(new, 300, self.said)
         eventually(self.answers, 120, self.said)

@@ -251,7 +251,6 @@ def test_a_killed_rank_takes_the_server_down_and_all_of_it_comes_back(mpi: Swarm
 
     eventually(killed, 180, mpi.said)
     mpi.comes_back("node2", before)
-    assert [node for node, _, _ in mpi.ranks("node2")] == ENGINES
 
 
 def test_a_node_lost_takes_the_server_down_until_it_is_back(mpi: Swarm) -> None:
@@ -265,8 +264,9 @@ def test_a_node_lost_takes_the_server_down_until_it_is_back(mpi: Swarm) -> None:
         lambda: mpi.served(head) == {} and waits in mpi.log("trtllm-mpi", head), 180, mpi.said
     )
     mpi.find("node3")
+    # As its networks come, an old Docker takes the GPU once more.
+    eventually(lambda: mpi.container("anchor", other), 180)
     mpi.comes_back("node2", before)
-    assert [node for node, _, _ in mpi.ranks("node2")] == ENGINES
 
 
 def ends_its_answer(mpi: Swarm, stop: Callable[[], object]) -> None:
@@ -296,8 +296,8 @@ def test_a_rank_that_is_told_to_stop_takes_no_answer_along(mpi: Swarm) -> None:
     """As when its node is drained: the server ends what it has begun, and all of it comes back."""
     before = mpi.ranks("node2")
     worker = mpi.node("node3")
-    stop = ("kill", "--signal", "TERM", mpi.container("trtllm-mpi", worker))
-    ends_its_answer(mpi, lambda: worker.run(*stop))
+    stop = ("kill", "--signal", "TERM")
+    ends_its_answer(mpi, lambda: worker.run(*stop, mpi.container("trtllm-mpi", worker)))
     mpi.comes_back("node2", before)
 
 
