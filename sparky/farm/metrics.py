@@ -76,21 +76,28 @@ def _steps(now: Snapshot) -> Iterator[Family]:
 
 def _runs(now: Snapshot) -> Iterator[Family]:
     jobs = _gauge("run_jobs", "Jobs of each group's latest run.", "group", "state")
+    gaps = _gauge(
+        "ledger_gaps", "What the latest run could not read of what it had to tell.", "group"
+    )
     begun = _gauge("run_begun_timestamp_seconds", "When the latest run began.", "group")
     ended = _gauge("run_ended_timestamp_seconds", "When the latest run ended; 0: not yet.", "group")
     finished = _gauge(
         "run_finished_timestamp_seconds", "When a run last ended in this state.", "group", "state"
     )
+    missing: dict[str, float] = defaultdict(float)
     times: dict[str, tuple[float, float]] = {}
     for row in now.runs:
+        missing[row["group"]] += float(row["gaps"])
         jobs.add_metric([row["group"], row["state"]], row["jobs"])
         times[row["group"]] = (float(row["begun"]), float(row["ended"] or 0))
+    for group, count in missing.items():
+        gaps.add_metric([group], count)
     for group, (first, last) in times.items():
         begun.add_metric([group], first)
         ended.add_metric([group], last)
     for row in now.finished:
         finished.add_metric([row["group"], row["state"]], float(row["at"]))
-    yield from (jobs, begun, ended, finished)
+    yield from (jobs, gaps, begun, ended, finished)
 
 
 def _calls(now: Snapshot) -> Iterator[Family]:

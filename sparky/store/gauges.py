@@ -37,6 +37,7 @@ WITH named AS (
     FROM named ORDER BY "group", created_at DESC
 )
 SELECT l."group", j.state, count(*) AS jobs,
+       sum(coalesce(jsonb_array_length(j.census -> 'gaps'), 0)) AS gaps,
        extract(epoch FROM l.created_at) AS begun,
        extract(epoch FROM l.finished_at) AS ended
 FROM latest l JOIN jobs j ON j.run_id = l.id GROUP BY l."group", j.state, l.created_at, l.finished_at
@@ -80,7 +81,7 @@ class Snapshot:
 
     steps: list[Mapping[str, Any]]
     runs: list[Mapping[str, Any]]
-    """Jobs of the latest run of each group, by state."""
+    """Jobs of the latest run of each group, by state, and what they could not read."""
     finished: list[Mapping[str, Any]]
     calls: list[Mapping[str, Any]]
     """Engine calls of the last WINDOW seconds."""

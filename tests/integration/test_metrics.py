@@ -22,8 +22,10 @@ from sparky.farm.metrics import Figures
 from sparky.farm.step import Outcome, perform
 from sparky.farm.tally import Tally
 from sparky.model import Repo
+from sparky.ports import Census
 from sparky.schedules import Schedule
 from sparky.settings import Settings
+from sparky.store.codec import dump
 from sparky.store.connection import connect
 from sparky.store.gateway import Gateway
 from sparky.store.groups import Groups
@@ -97,6 +99,15 @@ def test_a_step_that_ended_is_counted_with_its_outcome_and_duration(at: Context)
     assert now["sparky_step_seconds_count", ("fetch",)] == 1
     assert now["sparky_step_seconds_bucket", ("+Inf", "fetch")] == 1
     assert now["sparky_run_jobs", ("night", "skipped")] == 1
+
+
+def test_what_a_run_could_not_read_is_counted_for_its_group(at: Context) -> None:
+    """So that a night of whole digests can be told from one of digests with holes."""
+    assert figures(at)["sparky_ledger_gaps", ("night",)] == 0
+    census = dump(Census({}, gaps=("pull request 3 is not handed out", "issue 4 neither")))
+    for (step,) in run(at, "SELECT id FROM steps ORDER BY id"):
+        perform(step, lambda claim, where: Outcome(job={"census": census}), at, worker="w")
+    assert figures(at)["sparky_ledger_gaps", ("night",)] == 4
 
 
 def test_a_worker_that_went_silent_shows_until_it_is_swept(at: Context) -> None:
