@@ -11,7 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Executor, ThreadPoolExecutor, wait
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -51,6 +51,8 @@ _Made = TypeVar("_Made")
 CHUNK_TOKENS = 3000
 """Most prompt tokens of data in a chunk, however long the engine's context is: a small model
 loses sight of what stands in the middle of a longer list."""
+
+_ASKED = tuple(field.name for field in fields(Prompt))
 
 ASKED_AT_ONCE = 8
 """Questions of one roll-up that are asked side by side: a busy repository's would else end a night
@@ -258,7 +260,7 @@ def asking(backend: Backend, store: Store, record: Record) -> Ask:
 
 def question_key(prompt: Prompt, engine: Engine) -> str:
     """The same question to the same model, as a hash."""
-    asked = {**asdict(prompt), "model": engine.model}
+    asked = {name: getattr(prompt, name) for name in _ASKED} | {"model": engine.model}
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sparky.ports import Answer
 from sparky.store import tables as t
 from sparky.store.connection import statement
-from sparky.store.direct import execute
+from sparky.store.direct import once
 
 CACHED = "cached"
 """The outcome of a call that Sparky's own cache answered."""
@@ -87,8 +87,7 @@ class Calls:
 
     def write(self, call: Row) -> None:
         """Write that call down."""
-        with statement(self.engine, "call") as connection:
-            execute(connection, _WRITE, call)
+        once(self.engine, _WRITE, call, "call")
 
     def costs(
         self, *, run: str | None = None, repo: str | None = None, since: datetime | None = None

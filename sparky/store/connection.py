@@ -9,12 +9,14 @@ from typing import Any, Final
 
 import psycopg
 import sqlalchemy as sa
+from psycopg.pq import TransactionStatus
 from sqlalchemy import event, exc
 
 from sparky.errors import StoreError, Transient
 from sparky.settings import failpoints
 
 APPLICATION = "sparky"
+_ALONE: Final = "AUTOCOMMIT"
 _ARGUMENTS: Final = {
     "application_name": APPLICATION,
     "connect_timeout": 10,
@@ -58,9 +60,12 @@ def connect(url: str, *, pool: int = 10) -> sa.Engine:
         # The one used last, whose statements are prepared; the others may be recycled.
         pool_use_lifo=True,
         pool_recycle=1800,
+        # What comes back in the middle of a transaction is not handed out again.
+        pool_reset_on_return=None,
         connect_args=_ARGUMENTS,
     )
-    event.listen(engine, "checkout", _refuse_closed)
+    event.listen(engine, "checkout", _refuse_used)
+    event.listen(engine, "begin", _hold_commits)
     return engine
 
 
@@ -73,18 +78,30 @@ def unpooled(engine: sa.Engine) -> sa.Engine:
     return sa.create_engine(engine.url, poolclass=sa.NullPool, connect_args=_ARGUMENTS)
 
 
-def _refuse_closed(connection: Any, record: Any, proxy: Any) -> None:
+def is_idle(connection: Any) -> bool:
+    """Whether the driver's connection is open, and in no transaction."""
+    return bool(connection.pgconn.transaction_status == TransactionStatus.IDLE)
+
+
+def _refuse_used(connection: Any, record: Any, proxy: Any) -> None:
     """Let the pool replace a connection that its server has closed, without asking the server.
 
     A server that was stopped, or that ended the session, has said so: an idle connection from
-    which something can be read is of no use any more.
+    which something can be read is of no use any more. Nor is one in somebody's transaction.
     """
-    if connection.closed:
+    if not is_idle(connection):
         raise exc.DisconnectionError
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     if poll.poll(0):
         raise exc.DisconnectionError
+
+
+def _hold_commits(connection: sa.Connection) -> None:
+    """Let a transaction be one, where its connection was last used for a statement alone."""
+    driver: Any = connection.connection.driver_connection
+    if driver.autocommit and connection.get_execution_options().get("isolation_level") != _ALONE:
+        driver.autocommit = False
 
 
 LATER = "set_config('synchronous_commit', 'off', true)"
@@ -111,26 +128,13 @@ def transaction(engine: sa.Engine, name: str = "") -> Iterator[sa.Connection]:
 
 
 @contextmanager
-def statement(engine: sa.Engine, name: str = "") -> Iterator[sa.Connection]:
+def statement(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A connection for one statement, which is a transaction of its own: one round trip, not three.
-
-    Where tests may kill this process before the commit of `name`, there is one to die before.
 
     Raises: Transient, StoreError.
     """
-    if name and failpoints.armed():
-        with transaction(engine, name) as connection:
-            yield connection
-        return
     with translated(), engine.connect() as connection:
-        driver: Any = connection.connection.driver_connection
-        # SQLAlchemy's own way to say this asks the driver for more than this one switch.
-        driver.autocommit = True
-        try:
-            yield connection
-        finally:
-            if not driver.closed:
-                driver.autocommit = False
+        yield connection.execution_options(isolation_level=_ALONE)
 
 
 @contextmanager

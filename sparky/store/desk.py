@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
 from sparky.store import tables as t
-from sparky.store.connection import statement, transaction
+from sparky.store.connection import transaction
+from sparky.store.direct import Found, once
 
 OPEN = ("waiting", "running")
 
@@ -60,5 +63,5 @@ class Desk:
     def _begin(self, name: str = "") -> AbstractContextManager[sa.Connection]:
         return transaction(self.engine, name)
 
-    def _once(self, name: str = "") -> AbstractContextManager[sa.Connection]:
-        return statement(self.engine, name)
+    def _once(self, query: sa.TextClause, given: Mapping[str, Any], name: str = "") -> Found:
+        return once(self.engine, query, given, name)

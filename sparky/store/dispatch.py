@@ -7,7 +7,7 @@ whose messages are in the broker's queues, and rings again for the difference.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from sparky.store import tables as t
 from sparky.store.desk import Bell, Desk, finish
+from sparky.store.direct import Found, execute, once
 
 MOST = 200
 """Messages of one stage in the broker, at most."""
@@ -82,8 +83,7 @@ class Dispatch(Desk):
 
     def wake(self, *, most: int = MOST) -> tuple[Bell, ...]:
         """Steps of any stage to ring for now; up to `most` of each stage are rung for at a time."""
-        with self._once() as connection:
-            return wake(connection, self.farm, t.STAGES, most=most)
+        return wake_alone(self.engine, self.farm, t.STAGES, most=most)
 
     def sweep(self, held: Collection[int], *, attempts: int, most: int = MOST) -> tuple[Bell, ...]:
         """Find what was lost and ring for it.
@@ -121,16 +121,13 @@ class Dispatch(Desk):
                     worker=None,
                 )
             )
-            again = _bells(
-                connection,
-                _RING_AGAIN,
-                {
-                    "farm": self.farm,
-                    "stages": list(t.STAGES),
-                    "settling": SETTLING,
-                    "held": list(held),
-                },
-            )
+            given = {
+                "farm": self.farm,
+                "stages": list(t.STAGES),
+                "settling": SETTLING,
+                "held": list(held),
+            }
+            again = _bells(execute(connection, _RING_AGAIN, given))
             bells = again + wake(connection, self.farm, t.STAGES, most=most)
         self._finish_runs()
         return bells
@@ -203,15 +200,24 @@ def wake(
     connection: sa.Connection, farm: str, stages: Sequence[str], *, most: int = MOST
 ) -> tuple[Bell, ...]:
     """Choose steps of these stages to ring for after the commit: one statement."""
-    return _bells(connection, _RING, {"farm": farm, "stages": list(stages), "most": most})
+    return _bells(execute(connection, _RING, _waking(farm, stages, most)))
 
 
-def _bells(
-    connection: sa.Connection, update: sa.TextClause, given: Mapping[str, Any]
+def wake_alone(
+    engine: sa.Engine, farm: str, stages: Sequence[str], *, most: int = MOST
 ) -> tuple[Bell, ...]:
+    """As `wake`, in a transaction of its own."""
+    return _bells(once(engine, _RING, _waking(farm, stages, most)))
+
+
+def _waking(farm: str, stages: Sequence[str], most: int) -> dict[str, Any]:
+    return {"farm": farm, "stages": list(stages), "most": most}
+
+
+def _bells(found: Found) -> tuple[Bell, ...]:
     return tuple(
         Bell(row.id, row.stage, label(row.name, row.stage, row.position, row.chunks))
-        for row in connection.execute(update, given)
+        for row in found.rows
     )
 
 

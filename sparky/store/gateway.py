@@ -23,7 +23,7 @@ from sparky.store.activities import BATCH, batches, replace_all
 from sparky.store.calls import WRITE, Row
 from sparky.store.codec import dump, read, write
 from sparky.store.connection import SOON, connect, statement, transaction
-from sparky.store.direct import execute
+from sparky.store.direct import Found, once
 
 TOUCHED = timedelta(days=1)
 """How exactly it is known when content was last used; what is used often is written seldom."""
@@ -147,8 +147,8 @@ class Gateway:
     def _begin(self, name: str = "") -> AbstractContextManager[sa.Connection]:
         return transaction(self.engine, name)
 
-    def _once(self, name: str = "") -> AbstractContextManager[sa.Connection]:
-        return statement(self.engine, name)
+    def _once(self, query: sa.TextClause, given: Mapping[str, Any], name: str = "") -> Found:
+        return once(self.engine, query, given, name)
 
     # repositories
 
@@ -239,8 +239,7 @@ class Gateway:
     def _activities(
         self, query: sa.TextClause, given: Mapping[str, object]
     ) -> tuple[Activity, ...]:
-        with self._once() as connection:
-            found = execute(connection, query, given).scalars()
+        found = self._once(query, given).scalars()
         return tuple(read(Activity, payload) for payload in found)
 
     # chunks, answers, summaries: content-addressed, written once
@@ -253,8 +252,7 @@ class Gateway:
     def chunked(self, repo_id: str, window: Window, job_id: int) -> tuple[Chunk, ...]:
         """The chunks into which the last job before this one parted the same window."""
         given = {"repo": repo_id, "since": window.since, "until": window.until, "job": job_id}
-        with self._once() as connection:
-            found = execute(connection, _CHUNKED, given).scalars()
+        found = self._once(_CHUNKED, given).scalars()
         return tuple(read(Chunk, payload) for payload in found)
 
     def brief(self, chunk: str, summary: str, repo_id: str, window: Window) -> Brief:
@@ -272,8 +270,7 @@ class Gateway:
             "until": window.until,
             "fresh": fresh,
         }
-        with self._once() as connection:
-            rows = execute(connection, _BRIEF, given).rows
+        rows = self._once(_BRIEF, given).rows
         if not rows:
             raise StoreError(f"chunk {chunk[:12]} is not in the database", remedy="Run it again")
         first, *rest = rows
@@ -293,8 +290,7 @@ class Gateway:
     def put_summary(self, summary: Summary, chunk: str) -> None:
         """Keep it as one of that chunk, unless its key is there already."""
         given = {"key": summary.key, "chunk": chunk, "payload": write(summary)}
-        with self._once("summaries") as connection:
-            execute(connection, _PUT_SUMMARY, given)
+        self._once(_PUT_SUMMARY, given, "summaries")
 
     def answer(self, key: str) -> Answer | None:
         """An engine's earlier answer to the same question, marked `cached`."""
@@ -306,8 +302,7 @@ class Gateway:
         if call is None:
             self._keep(t.answers, {key: answer})
             return
-        with self._once("answers") as connection:
-            execute(connection, _ANSWERED, {"key": key, "payload": write(answer), **call})
+        self._once(_ANSWERED, {"key": key, "payload": write(answer), **call}, "answers")
 
     def replaced(self, key: str) -> None:
         """Be told that the answer of that key is another one now."""
@@ -316,8 +311,7 @@ class Gateway:
         if not values:
             return
         given = {"keys": sorted(values), "payloads": [write(values[key]) for key in sorted(values)]}
-        with self._once(table.name) as connection:
-            execute(connection, _keeping(table.name), given)
+        self._once(_keeping(table.name), given, table.name)
 
     def _kept(
         self, table: sa.Table, kind: type[T], key: str, since: datetime | None = None
@@ -328,15 +322,14 @@ class Gateway:
         self, table: sa.Table, kind: type[T], keys: Sequence[str], since: datetime | None = None
     ) -> dict[str, T]:
         query, given = _finding(table.name), {"keys": list(keys), "since": since}
-        with self._once() as connection:
-            rows = execute(connection, query, given).rows
+        rows = self._once(query, given).rows
         if old := [row.key for row in rows if row.stale]:
             self._touch(table, old)
         return {row.key: read(kind, row.payload) for row in rows}
 
     def _touch(self, table: sa.Table, keys: Sequence[str]) -> None:
         """What is still used is not pruned."""
-        with self._once() as connection:
+        with statement(self.engine) as connection:
             connection.execute(
                 sa.update(table).where(table.c.key.in_(keys)).values(used_at=sa.func.now())
             )
@@ -346,8 +339,7 @@ class Gateway:
     def composed(self, repo_id: str, window: Window, inputs: str) -> Digest | None:
         """The window's last revision, if it was made of exactly these inputs."""
         given = {"repo": repo_id, "since": window.since, "until": window.until}
-        with self._once() as connection:
-            row = execute(connection, _LAST_DIGEST, given).first()
+        row = self._once(_LAST_DIGEST, given).first()
         return read(Digest, row.payload) if row and row.inputs == inputs else None
 
     def put_digest(self, digest: Digest, inputs: str | None = None) -> Digest:
@@ -370,8 +362,7 @@ class Gateway:
         }
         revision: int | None = None
         while revision is None:
-            with self._once("digest") as connection:
-                revision = execute(connection, _REVISE, given).scalar()
+            revision = self._once(_REVISE, given, "digest").scalar()
         return replace(digest, revision=revision)
 
     def digests(self, repo_id: str | None = None, limit: int = 50) -> tuple[DigestLine, ...]:

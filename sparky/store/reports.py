@@ -14,7 +14,7 @@ from sparky.store import tables as t
 from sparky.store.codec import dump, load
 from sparky.store.connection import statement
 from sparky.store.desk import OPEN
-from sparky.store.direct import execute
+from sparky.store.direct import once
 
 _GATHERED = sa.text("""
     SELECT jobs.census, jobs.activities, steps.stage, steps.key, steps.state, steps.result,
@@ -103,8 +103,7 @@ class Reports:
 
     def gathered(self, job_id: int) -> Gathered:
         """What a job's steps have brought together for its digest."""
-        with statement(self.engine) as connection:
-            rows = execute(connection, _GATHERED, {"job": job_id}).rows
+        rows = once(self.engine, _GATHERED, {"job": job_id}).rows
         return Gathered(
             census=load(Census, (rows[0].census if rows else None) or dump(Census({}))),
             summaries=tuple(
@@ -119,8 +118,7 @@ class Reports:
 
     def with_usage(self, digest: Digest, job_id: int) -> Digest:
         """The digest, its provenance naming what answered the job's calls, and what they cost."""
-        with statement(self.engine) as connection:
-            (told,) = execute(connection, _USAGE, {"job": job_id}).rows
+        (told,) = once(self.engine, _USAGE, {"job": job_id}).rows
         made = digest.provenance
         return replace(
             digest,

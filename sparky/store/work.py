@@ -21,8 +21,7 @@ from sparky.retries import Anew, Decision, Stop, Wait
 from sparky.store import tables as t
 from sparky.store.connection import LATER
 from sparky.store.desk import OPEN, Bell, Desk, finish
-from sparky.store.direct import execute
-from sparky.store.dispatch import MOST, label, wake
+from sparky.store.dispatch import MOST, label, wake, wake_alone
 
 _CLAIM = sa.text("""
     WITH taken AS (
@@ -211,8 +210,7 @@ class Work(Desk):
             "worker": worker,
             "lease": timedelta(seconds=lease),
         }
-        with self._once("claim") as connection:
-            row = execute(connection, _CLAIM, given).first()
+        row = self._once(_CLAIM, given, "claim").first()
         if row is None:
             return None
         return Claim(
@@ -243,8 +241,7 @@ class Work(Desk):
             "attempts": [claim.attempt for claim in claims],
             "lease": timedelta(seconds=lease),
         }
-        with self._once() as connection:
-            return frozenset(execute(connection, _KEEP, given).scalars())
+        return frozenset(self._once(_KEEP, given).scalars())
 
     def complete(
         self,
@@ -294,8 +291,7 @@ class Work(Desk):
             "worker": worker,
             "lease": timedelta(seconds=lease),
         }
-        with self._once("complete") as connection:
-            rows = execute(connection, _ADVANCE, given).rows
+        rows = self._once(_ADVANCE, given, "complete").rows
         if not rows:
             return None
         bells = tuple(
@@ -305,14 +301,12 @@ class Work(Desk):
         )
         begun = next((row for row in rows if row.lease_until is not None), None)
         if rows[0].more:
-            with self._once() as connection:
-                bells += wake(connection, self.farm, (claim.stage, following))
+            bells += wake_alone(self.engine, self.farm, (claim.stage, following))
         return Ended(bells, None if begun is None else _onward(claim, following, begun))
 
     def _close(self, claim: Claim, given: Mapping[str, Any]) -> Ended | None:
         """End the step and its job."""
-        with self._once("complete") as connection:
-            row = execute(connection, _CLOSE, given).first()
+        row = self._once(_CLOSE, given, "complete").first()
         if row is None:
             return None
         if row.pending == 0:
@@ -321,8 +315,7 @@ class Work(Desk):
                 finish(connection, row.run_id)
         if not row.more:
             return Ended()
-        with self._once() as connection:
-            return Ended(wake(connection, self.farm, (claim.stage,)))
+        return Ended(wake_alone(self.engine, self.farm, (claim.stage,)))
 
     def fail(self, claim: Claim, decision: Decision, error: str) -> tuple[Bell, ...] | None:
         """End the attempt badly: try again, wait, begin the job anew, or stop. Returns bells, or
