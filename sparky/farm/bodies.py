@@ -46,7 +46,7 @@ def summarize(claim: Claim, at: Context) -> Outcome:
             claim.repo,
             claim.window,
             store=store,
-            backend=at.backend,
+            backend=at.traces.watched(at.backend),
             record=ledger(claim, at, store),
         )
     )
@@ -61,7 +61,7 @@ def rollup(claim: Claim, at: Context) -> Outcome:
         summary_keys=gathered.summaries,
         notes=tuple(f"{f.stage} {f.key[:12]} stopped: {f.error}" for f in gathered.failures),
         store=store,
-        backend=at.backend,
+        backend=at.traces.watched(at.backend),
         record=ledger(claim, at, store),
         stored=gathered.activities if gathered.begun < BEGUN else None,
     )

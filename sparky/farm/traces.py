@@ -1,4 +1,5 @@
-"""Traces for who wants them, by OpenTelemetry: each run is a trace, each attempt at a step a span of it.
+"""Traces for who wants them, by OpenTelemetry: each run is a trace, each attempt at a step a span of it,
+and each question to an engine a span of that.
 
 What belongs together is told by the run's id alone. A message carries nothing of it, so one that is lost,
 doubled or sent anew changes no trace.
@@ -6,13 +7,13 @@ doubled or sent anew changes no trace.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from hashlib import blake2b
-from typing import Protocol
+from typing import Any, Protocol
 
-from sparky.errors import UsageError
-from sparky.ports import Claim
+from sparky.errors import SparkyError, UsageError
+from sparky.ports import Answer, Backend, Claim, Engine, Prompt
 
 
 class Told(Protocol):
@@ -26,6 +27,9 @@ class Traces(Protocol):
 
     def step(self, claim: Claim) -> AbstractContextManager[Told]:
         """Around one attempt."""
+
+    def watched(self, backend: Backend) -> Backend:
+        """The same engine, whose questions are told of as parts of the attempt that this thread is at."""
 
 
 def of(url: str | None, farm: str) -> Traces:
@@ -44,6 +48,9 @@ class Untold:
     def step(self, claim: Claim) -> Iterator[Told]:
         del claim
         yield lambda outcome, error=None: None
+
+    def watched(self, backend: Backend) -> Backend:
+        return backend
 
 
 class Spans:
@@ -102,6 +109,60 @@ class Spans:
 
             yield told
 
+    def watched(self, backend: Backend) -> Backend:
+        return _Watched(backend, self._trace, self._tracer)
+
     def flush(self) -> None:
         """Send what there is now."""
         self._provider.force_flush()
+
+
+class _Watched:
+    """An engine, each question to which is a span, named and told as OpenTelemetry's conventions for
+    generative models have it."""
+
+    def __init__(self, backend: Backend, trace: Any, tracer: Any) -> None:
+        self._backend = backend
+        self._trace = trace
+        self._tracer = tracer
+        # A roll-up asks by threads of its own, which know of no span.
+        self._above = trace.set_span_in_context(trace.get_current_span())
+
+    def complete(self, prompt: Prompt) -> Answer:
+        model = self._backend.engine().model
+        with self._tracer.start_as_current_span(
+            f"chat {model}",
+            context=self._above,
+            kind=self._trace.SpanKind.CLIENT,
+            attributes={"gen_ai.operation.name": "chat", "gen_ai.request.model": model},
+            record_exception=False,
+        ) as span:
+            try:
+                answer = self._backend.complete(prompt)
+            except SparkyError as error:
+                span.set_attribute("error.type", type(error).__name__)
+                raise
+            span.set_attributes(
+                {
+                    "gen_ai.response.model": answer.model,
+                    "gen_ai.usage.input_tokens": answer.prompt_tokens,
+                    "gen_ai.usage.output_tokens": answer.completion_tokens,
+                    "server.address": answer.server,
+                }
+            )
+            return answer
+
+    def engine(self) -> Engine:
+        return self._backend.engine()
+
+    def count(self, text: str) -> int:
+        return self._backend.count(text)
+
+    def count_all(self, texts: Sequence[str]) -> list[int]:
+        return self._backend.count_all(texts)
+
+    def forget(self) -> None:
+        self._backend.forget()
+
+    def close(self) -> None:
+        self._backend.close()

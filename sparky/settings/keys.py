@@ -114,8 +114,9 @@ class Settings(BaseModel):
     )
     traces_url: Annotated[str, AfterValidator(web_url)] | None = Field(
         default=None,
-        description="An OpenTelemetry collector that hears of each step, by OTLP over HTTP. Needs "
-        "`pip install 'sparky[traces]'`, which the image has. Not set: nobody hears of them.",
+        description="An OpenTelemetry collector that hears of each step and each question to an "
+        "engine, by OTLP over HTTP. Needs `pip install 'sparky[traces]'`, which the image has. "
+        "Not set: nobody hears of them.",
         examples=["http://collector.example:4318"],
     )
     flower_user: str = Field(

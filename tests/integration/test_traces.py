@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -16,14 +17,15 @@ from typing import Any
 
 import pytest
 
-from sparky.errors import SourceError
+from sparky.errors import SourceError, SparkyError, Transient
 from sparky.farm import context, traces
 from sparky.farm.context import Context
 from sparky.farm.step import Outcome, perform
 from sparky.model import Repo, Window
-from sparky.ports import Claim
+from sparky.ports import Claim, Prompt
 from sparky.settings import Settings
 from sparky.store.runs import Runs
+from tests.fakes import FakeBackend
 from tests.servers import Servers
 
 WINDOW = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
@@ -108,6 +110,29 @@ def test_each_attempt_is_a_span_of_its_runs_trace(at: Context) -> None:
     assert second["status"]["message"] == "the repository is gone"
 
 
+def test_each_question_is_a_span_of_its_attempt(at: Context) -> None:
+    """With the model and what it cost, or the error; nothing of the question or the answer is told."""
+    (bell,) = Runs(at.store.engine, farm="main").start("r1", WINDOW, [REPOS[0].id], {})
+    said: list[str | SparkyError] = ["a secret answer", Transient("the engine is away")]
+    engine = FakeBackend(lambda _: said.pop(0))
+    with collector() as (url, heard):
+        spans = traces.Spans(url, "main")
+        seen = replace(at, traces=spans, backend=engine)
+        perform(bell.step_id, _asks_twice, seen, worker="w")
+        spans.flush()
+    (sent,) = heard
+    answered, failed, step = sent["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    assert answered["parentSpanId"] == failed["parentSpanId"] == step["spanId"]
+    assert {one["traceId"] for one in (answered, failed)} == {step["traceId"]}
+    assert answered["name"] == failed["name"] == f"chat {engine.engine().model}"
+    good, bad = told(answered["attributes"]), told(failed["attributes"])
+    assert good["gen_ai.response.model"] == engine.engine().model
+    assert int(good["gen_ai.usage.input_tokens"]) > 0
+    assert int(good["gen_ai.usage.output_tokens"]) > 0
+    assert bad["error.type"] == "Transient"
+    assert "secret" not in json.dumps(sent)
+
+
 def test_a_collector_that_is_away_keeps_no_step_from_its_end(at: Context) -> None:
     (bell,) = Runs(at.store.engine, farm="main").start("r1", WINDOW, [REPOS[0].id], {})
     seen = replace(at, traces=traces.Spans("http://127.0.0.1:9", "main"))
@@ -129,6 +154,18 @@ def test_without_opentelemetry_the_setting_is_refused_with_what_to_do() -> None:
 
 def _ends(claim: Claim, where: Context) -> Outcome:
     del claim, where
+    return Outcome(state="skipped")
+
+
+def _asks_twice(claim: Claim, where: Context) -> Outcome:
+    """From threads of its own, as a roll-up does."""
+    del claim
+    backend = where.traces.watched(where.backend)
+    with ThreadPoolExecutor(1) as askers:
+        answer = askers.submit(backend.complete, Prompt("a secret system", "secret", 10))
+        assert answer.result().text == "a secret answer"
+        with suppress(Transient):
+            askers.submit(backend.complete, Prompt("a secret system", "secret", 10)).result()
     return Outcome(state="skipped")
 
 
