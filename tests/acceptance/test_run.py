@@ -24,7 +24,7 @@ import pytest
 from sparky.services import remove
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMITS = 10
+COMMITS = 4
 """How many of the first commits the window holds."""
 
 
