@@ -102,9 +102,10 @@ def _members(wired: Wired, password: str) -> list[Member]:
 
 
 def _mend(member: Member, settings: Settings, watch: Watch) -> None:
-    """Start a process anew that has died, but not for ever."""
+    """Start a process anew that has died, but not for ever; keep its log within bounds."""
     if member.process is None:
         return
+    member.process.bound_log()
     try:
         member.process.check()
     except ServiceError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from sparky.settings import Settings
 
 THREADS = 64
 """Most threads of a worker: more than that wait for each other, and further workers do better."""
+LOG_BYTES = 10_000_000
+"""A log that is longer is begun anew, and the one before it kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,13 @@ class Process:
                 f"the {self.name} ended with status {code}: {lines[-1] if lines else 'no output'}",
                 remedy=f"Its log is {self.log}",
             )
+
+    def bound_log(self) -> None:
+        """Begin a log anew that has become too long; the process goes on writing into the same file."""
+        if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
+            with suppress(OSError):  # such as no room: then what was said before is gone
+                shutil.copyfile(self.log, self.log.with_name(f"{self.log.name}.1"))
+            os.truncate(self.log, 0)
 
     def stop(self, grace: float) -> None:
         """End it: TERM, and after `grace` seconds KILL for it and all that it started."""
@@ -86,7 +96,9 @@ def start(
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     launcher = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid())]
     program = [sys.executable, "-m", "celery", "-A", "sparky.farm.app", *words]
-    with log.open("ab" if again else "wb") as output:
+    if not again:
+        log.unlink(missing_ok=True)
+    with log.open("ab") as output:
         popen = subprocess.Popen(
             [*launcher, str(int(signal.SIGKILL)), "-1", "-1", *program],
             env={**configuration.child_env(settings), **(environment or {})},
