@@ -47,6 +47,11 @@ def stderr() -> Console:
     )
 
 
+def several(count: int, one: str, more: str) -> str:
+    """So many of them, as a person says it."""
+    return f"{count:,} {one if count == 1 else more}"
+
+
 def write(text: str) -> None:
     """Write a result to stdout as it is, and end calmly if nobody reads it any more."""
     try:

@@ -94,7 +94,9 @@ def export(
         output.write(text) if text else None
     else:
         Path(file).write_text(text, encoding="utf-8")
-        output.say(f"{len(entries):,} repositories written to {file}")
+        output.say(
+            f"{output.several(len(entries), 'repository', 'repositories')} written to {file}"
+        )
     if chosen is Form.LIST and any(entry.groups for entry in entries):
         output.say("a list has neither groups nor ids; csv and yaml have them")
 

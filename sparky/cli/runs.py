@@ -84,7 +84,8 @@ def start(
         )
         farm.ring(farm.runs.start_all([run]))
     output.write(run.run_id)
-    output.say(f"{len(run.repo_ids)} repositories; `sparky runs watch {run.run_id[:8]}`")
+    size = output.several(len(run.repo_ids), "repository", "repositories")
+    output.say(f"{size}; `sparky runs watch {run.run_id[:8]}`")
 
 
 @app.command()
@@ -120,7 +121,8 @@ def backfill(
         ]
         farm.ring(farm.runs.start_all(wanted))
     output.write("\n".join(run.run_id for run in wanted))
-    output.say(f"{len(wanted)} runs over {len(repos)} repositories each")
+    size = output.several(len(repos), "repository", "repositories")
+    output.say(f"{output.several(len(wanted), 'run', 'runs')} over {size} each")
 
 
 @app.command("list")

@@ -187,7 +187,9 @@ class TestRuns:
 
     def test_what_failed_is_shown_and_run_again(self, sparky: Sparky, work: Work) -> None:
         """The reason, the attempt and the remedy are told; after a retry the run is open again."""
-        run = sparky("runs", "start", "--repo", "me/a").out.strip()
+        started = sparky("runs", "start", "--repo", "me/a")
+        assert started.err.startswith("1 repository; ")
+        run = started.out.strip()
         claim = work.claim(steps(work, "fetch")[0], worker="w", lease=60)
         assert claim is not None
         work.fail(claim, Stop(), "it is not a repository")
@@ -213,6 +215,7 @@ class TestRuns:
         """The weeks touch, the last one is cut at the end, and all else goes first."""
         made = sparky("runs", "backfill", "--from", "2026-01-01", "--to", "2026-01-31")
         assert len(made.out.split()) == 5
+        assert "5 runs over 3 repositories each" in made.err
         listed = json.loads(sparky("runs", "list", "--json").out)
         windows = sorted((run["window"]["since"], run["window"]["until"]) for run in listed)
         assert windows[0][0].startswith("2026-01-01")
