@@ -8,14 +8,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
 from celery import Task
 
+from sparky.errors import SparkyError
 from sparky.farm import context, sweeping, ticking
 from sparky.farm.app import app
 from sparky.farm.bell import ring
 from sparky.farm.bodies import BODIES
 from sparky.farm.step import Body, Performed, perform
 from sparky.settings import failpoints
+
+log = structlog.get_logger(__name__)
+
+
+class Told(Task):  # type: ignore[type-arg]  # Celery's class takes no types when it runs
+    """A task of which an error that has a name is a line in the log, and any other one a traceback.
+
+    Here come those of the farm's own trade, such as a database that is away. Nothing is lost by them:
+    the sweeper, or the next message of beat, does again what was not done.
+    """
+
+    throws = (SparkyError,)
+
+    def on_failure(self, exc: Exception, *args: object) -> None:
+        del args
+        if isinstance(exc, SparkyError):
+            log.warning("task failed", task=self.name, error=str(exc))
 
 
 def stage(name: str) -> Task[Any, Any]:
@@ -25,7 +44,7 @@ def stage(name: str) -> Task[Any, Any]:
         failpoints.reach(f"{done.stage}.before-{'next' if done.onward else 'send'}")
         ring(app, done.bells)
 
-    @app.task(name=f"sparky.{name}", bind=True)
+    @app.task(base=Told, name=f"sparky.{name}", bind=True)
     def task(self: Any, step_id: int, label: str) -> str:
         done = perform(
             step_id, BODIES[name], context.here(),
@@ -51,19 +70,19 @@ rollup = stage("rollup")
 publish = stage("publish")
 
 
-@app.task(name="sparky.sweep", bind=True)
+@app.task(base=Told, name="sparky.sweep", bind=True)
 def sweep(self: Any) -> str:
     """Ring for what waits although it could run, and stop what has killed its workers."""
     return sweeping.sweep(app, context.here(), worker=self.request.hostname)
 
 
-@app.task(name="sparky.tick")
+@app.task(base=Told, name="sparky.tick")
 def tick() -> str:
     """Start the runs of the schedules that are due."""
     return ticking.tick(app, context.here())
 
 
-@app.task(name="sparky.prune")
+@app.task(base=Told, name="sparky.prune")
 def prune() -> str:
     """Forget what the policy keeps no longer."""
     return ticking.prune(context.here())

@@ -15,15 +15,15 @@ RESERVE_BYTES = 50_000_000
 
 
 def check_space(folder: Path, needed: int) -> None:
-    """Check that `needed` bytes fit into `folder`.
+    """Check that `needed` bytes fit into `folder`, and leave room for everything else.
 
     Raises:
         ServiceError: they do not.
     """
-    free = shutil.disk_usage(folder).free
-    if free < needed + RESERVE_BYTES:
+    free, wanted = shutil.disk_usage(folder).free, needed + RESERVE_BYTES
+    if free < wanted:
         raise ServiceError(
-            f"not enough disk space in {folder}: {_mega(needed)} are needed, {_mega(free)} are free",
+            f"not enough disk space in {folder}: {_mega(wanted)} are needed, {_mega(free)} are free",
             remedy="Free some space, then start again.",
         )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -19,7 +21,7 @@ import pytest
 
 from sparky.errors import ServiceError
 from sparky.services.catalogue import CATALOGUE, DEFAULT, Part, Weights
-from sparky.services.disk import RESERVE_BYTES
+from sparky.services.disk import RESERVE_BYTES, check_space
 from sparky.services.progress import Progress
 from sparky.services.weights import ensure, get
 
@@ -306,6 +308,15 @@ def test_too_little_space_is_said_before_anything_is_fetched(hub: Hub, tmp_path:
         get(huge, cache=tmp_path, on_progress=ignore, hub=hub.url)
     assert hub.ranges == []
     assert RESERVE_BYTES > 0
+
+
+def test_what_is_left_free_for_everything_else_counts_as_needed(tmp_path: Path) -> None:
+    """Nobody reads that 200 MB are too little where 150 MB are needed."""
+    with pytest.raises(ServiceError) as caught:
+        check_space(tmp_path, shutil.disk_usage(tmp_path).free - 1)
+    found = re.search(r": (\d+) MB are needed, (\d+) MB are free", str(caught.value))
+    assert found
+    assert int(found[1]) > int(found[2])
 
 
 def test_a_disk_that_runs_full_is_said_and_what_came_is_given_back(
