@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,7 +80,10 @@ class Node:
     def ready(self) -> None:
         """Wait for the engine to answer, and take away what an earlier one has left."""
         eventually(self.answers, 120, lambda: f"{self.name} does not answer:\n{self.log()[-3000:]}")
-        for kind in ("container", "network", "image"):
+        # Those of Compose come back with an engine that was killed.
+        if containers := self.ask("ps", "--all", "--quiet").split():
+            self.run("rm", "--force", *containers)
+        for kind in ("network", "image"):
             self.run(kind, "prune", "--force")
         if volumes := self.ask("volume", "ls", "--quiet").split():
             self.run("volume", "rm", "--force", *volumes)
@@ -183,8 +187,8 @@ class Lab:
             etcs: files of its own below /etc.
         """
         nodes = tuple(map(self._begun, etcs))
-        for node in nodes:
-            node.ready()
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(Node.ready, nodes))
         return nodes
 
     def _begun(self, etc: Mapping[str, str], options: Sequence[str] = ()) -> Node:
@@ -225,8 +229,9 @@ def opened(folder: Path, cache: Path) -> Iterator[Lab]:
             _ip("link", "set", BRIDGE, "up")
             yield lab
         finally:
-            for node in reversed(lab.nodes):
-                node.stop()
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(Node.stop, lab.nodes))
+            for node in lab.nodes:
                 _ip("netns", "del", node.name, check=False)
             _ip("link", "del", BRIDGE)
             _pass("--delete")
