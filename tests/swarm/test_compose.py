@@ -41,7 +41,7 @@ class Tier:
         return done.stdout.strip()
 
     def sparky(self, service: str, *words: str) -> str:
-        return self.compose("exec", "-T", service, "sparky", *words)
+        return self.node.ask("exec", self.container(service), "sparky", *words)
 
     def run(self, reader: str, service: str, first: int, count: int) -> list[Any]:
         """Read one repository's commits to the end; all digests that there are then.
@@ -65,7 +65,9 @@ class Tier:
         return list(json.loads(self.sparky(service, "digests", "list", "--json")))
 
     def container(self, service: str) -> str:
-        return self.compose("ps", "--quiet", service)
+        project, own = f"project={self.name}", f"service={service}"
+        labels = (f"label=com.docker.compose.{one}" for one in (project, own))
+        return self.node.ask("ps", "--quiet", *(w for one in labels for w in ("--filter", one)))
 
     def states(self) -> dict[str, str]:
         """Health of each service's container, or its exit code."""
@@ -97,7 +99,7 @@ def started(name: str, tier: str, engine: str, node: Node, **variables: str) -> 
         made.compose("up", "--detach")
         yield made
     finally:
-        made.compose("down", "--volumes", "--timeout", "10")
+        made.compose("down", "--volumes", "--timeout", "0")
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +136,7 @@ def test_the_laptop_pulls_its_model_and_comes_up(laptop: Tier) -> None:
 
 def test_a_run_on_the_laptop_ends_in_a_digest(laptop: Tier) -> None:
     """One container is the whole farm."""
-    (digest,) = laptop.run("sparky", "sparky", 0, 3)
+    (digest,) = laptop.run("sparky", "sparky", 0, 1)
     assert digest["status"] == "done"
 
 
@@ -161,4 +163,4 @@ def test_moving_from_the_laptop_to_the_box_keeps_what_was_known(laptop: Tier, bo
 def test_a_run_on_the_box_ends_in_a_further_digest(box: Tier) -> None:
     """One repository, a real model, the box's own stores."""
     known = len(box.digests("worker-default"))
-    assert len(box.run("worker-fetch", "worker-default", 4, 3)) == known + 1
+    assert len(box.run("worker-fetch", "worker-default", 4, 1)) == known + 1
