@@ -67,8 +67,8 @@ def stack(node: Node, shared: Path) -> Stack:
 def begin(stack: Stack) -> Begin:
     """Start a run over these commits, of both repositories or of one."""
     # The farm's workers all see the folder's names; the one that fetches sees what is in it.
-    for name in ("one", "two"):
-        stack.run("worker-fetch", "sparky", "repos", "add", f"/srv/repositories/{name}.git")
+    both = [f"/srv/repositories/{name}.git" for name in ("one", "two")]
+    stack.run("worker-fetch", "sparky", "repos", "add", *both)
 
     def start(first: int, count: int, only: str = "") -> Run:
         words = ["--repo", f"/srv/repositories/{only}.git"] if only else []

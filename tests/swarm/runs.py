@@ -28,10 +28,16 @@ class Run:
             f" WHERE j.run_id = '{self.id}' AND s.stage IN ({','.join(map(repr, stages))})"
         )
 
-    def until(self, condition: Callable[[], object], seconds: float = 300) -> None:
-        """Wait until something holds of it."""
-        # Each look starts a process in a container.
-        eventually(condition, seconds, lambda: self.stack.sparky("runs", "show", self.id), pause=1)
+    def until(
+        self, condition: Callable[[], object], seconds: float = 300, *, pause: float = 1
+    ) -> None:
+        """Wait until something holds of it.
+
+        Args:
+            pause: each look starts a process in a container; less for what does not last.
+        """
+        shown = ("runs", "show", self.id)
+        eventually(condition, seconds, lambda: self.stack.sparky(*shown), pause=pause)
 
     def ends(self, seconds: float = 1200) -> str:
         """Wait for it to end; its state then."""

@@ -54,7 +54,7 @@ SMALL = {
     # A worker's first question to an engine may take 30 s, which a busy machine can miss.
     "SPARKY_ATTEMPTS": "10",
     "SPARKY_HEALTH_INTERVAL": "4s",
-    "SPARKY_UPDATE_MONITOR": "5s",
+    "SPARKY_UPDATE_MONITOR": "2s",
     "SPARKY_PROMETHEUS_INTERVAL": "3s",
 } | {
     f"SPARKY_{name}_CPUS{suffix}": value

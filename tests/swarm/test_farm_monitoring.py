@@ -15,7 +15,7 @@ import pytest
 
 from tests.swarm.lab import eventually
 from tests.swarm.runs import Begin
-from tests.swarm.stack import Stack
+from tests.swarm.stack import NAME, Stack
 from tests.swarm.test_prometheus import BOARDS, wanted
 
 ROOT = Path(__file__).parents[2]
@@ -86,7 +86,7 @@ def test_every_panel_and_every_alert_finds_data(stack: Stack, watch: Watch, begi
         " VALUES ('id', 'graphql', 'ghp_…abcd', 5000, 1200, now() + interval '1 h')"
     )
     since = time.time()
-    assert begin(20, 4, "one").ends() == "done"
+    assert begin(6, 2, "one").ends() == "done"
     empty = wanted()
 
     def all_there() -> bool:
@@ -120,7 +120,7 @@ def test_an_exporter_that_is_gone_is_missed(stack: Stack, watch: Watch) -> None:
     query = 'ALERTS{alertname="SparkyTargetDown", job="redis"}'
     stack.scale("exporter-redis", 0)
     eventually(lambda: watch.ask(query)[0], 120, lambda: str(watch.targets()), pause=1)
-    stack.scale("exporter-redis", 1)
+    stack.node.run("service", "scale", "--detach", f"{NAME}_exporter-redis=1")
 
 
 def test_prometheus_is_closed_to_the_outside_and_to_workers(stack: Stack) -> None:

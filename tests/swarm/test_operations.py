@@ -17,8 +17,8 @@ pytestmark = pytest.mark.timeout(1500)
 
 def test_workers_are_added_and_taken_away_during_a_run(stack: Stack, begin: Begin) -> None:
     """The new one takes its share; what the one that goes had in work is done by who stays."""
-    run = begin(8, 2)
-    run.until(run.busy)
+    run = begin(10, 1)
+    run.until(run.busy, pause=0.3)
     with stack.held():
         stack.scale("worker-summarize", 2)
         added = "summarize@summarize-2"
@@ -41,8 +41,8 @@ def test_secrets_are_rotated_during_a_run(stack: Stack, begin: Begin) -> None:
             ("flower", "flower_password"),
         )
     }
-    run = begin(12, 3, "one")
-    run.until(run.busy)
+    run = begin(11, 1, "one")
+    run.until(run.busy, pause=0.3)
     with stack.held():
         stack.secrets("2")
         stack.deploy(SPARKY_SECRETS_VERSION="2")
@@ -76,7 +76,7 @@ def test_the_standby_is_promoted_when_the_primary_is_lost_during_a_run(
 ) -> None:
     """What had been committed is there, the run is done on the other server, and the one that was
     lost follows it when it is back, though both start at once."""
-    run = begin(16, 2)
+    run = begin(12, 1)
     run.until(run.answered)
     with stack.held():
         written = {row["key"] for row in stack.rows("SELECT key FROM summaries")}
