@@ -53,7 +53,8 @@ class Swarm:
         nodes = lab.start_all({}, *map(with_gpu, GPUS))
         manager = nodes[0]
         advertised = ("--advertise-addr", manager.address, "--data-path-addr", manager.address)
-        manager.run("swarm", "init", *advertised)
+        # A node is lost that is silent for three times as long, which one of a busy machine may be for 15 seconds.
+        manager.run("swarm", "init", "--dispatcher-heartbeat", "10s", *advertised)
         token = manager.ask("swarm", "join-token", "--quiet", "worker")
         for node in nodes[1:]:
             own = ("--advertise-addr", node.address, "--data-path-addr", node.address)
@@ -180,6 +181,10 @@ class Swarm:
         eventually(lambda: self.state(name) == "down", 120)
 
     def find(self, name: str) -> None:
-        """Put the cable back, and wait until the machine takes part again."""
-        self.node(name).plug()
+        """Put the cable back, and wait until the machine takes part again, with new networks."""
+        node = self.node(name)
+        old = self.container("anchor", node)
+        node.plug()
         eventually(lambda: self.state(name) == "ready", 120)
+        # What ran there is replaced. As its networks go and come, an old Docker takes the GPU once more.
+        eventually(lambda: self.container("anchor", node) not in ("", old), 180)
