@@ -38,9 +38,8 @@ run:
 
 # Tests that start Docker Engines, one set at a time, come after the others, alone.
 STACK_TESTS := tests/swarm
-# These are run by `make lab` alone; three nodes want the machine without the one of the others.
+# Three nodes want the machine without the one of the others.
 NODES_TESTS := tests/swarm/test_nodes.py
-LAB_TESTS := tests/swarm/test_compose.py
 # More at once than two processors: more than half of their time is waits.
 TOGETHER := --numprocesses 4 --dist loadfile
 ENGINES := --timeout 1200 --durations 20
@@ -50,12 +49,12 @@ test: ## Run the tests: make test ARGS="tests/unit -k chunks"
 ifeq ($(strip $(ARGS)),)
 	$(BIN)/pytest $(TOGETHER) --ignore $(STACK_TESTS)
 	$(BIN)/python -m tests.smoke
-	$(BIN)/pytest $(STACK_TESTS) $(ENGINES) $(addprefix --ignore ,$(LAB_TESTS) $(NODES_TESTS))
+	$(MAKE) --no-print-directory lab
 else
 	$(BIN)/pytest $(if $(findstring $(STACK_TESTS),$(ARGS)),,$(TOGETHER)) $(ARGS)
 endif
 
-lab: setup-lab ## Run all tests that start Docker Engines and deploy the stack on them; as root
+lab: setup-lab ## Run the tests of the deployment alone, most of them on Docker Engines; as root
 	$(BIN)/pytest $(STACK_TESTS) $(ENGINES) --ignore $(NODES_TESTS)
 	$(BIN)/pytest $(NODES_TESTS) $(ENGINES)
 
