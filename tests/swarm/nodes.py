@@ -6,6 +6,7 @@ import json
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,6 +165,19 @@ class Swarm:
 
         eventually(new, 300, self.said)
         eventually(self.answers, 120, self.said)
+
+    def rests(self, service: str, seconds: float = 15) -> None:
+        """Wait until a service's containers have been the same for so long."""
+        seen: tuple[list[str], float] = ([], time.monotonic())
+
+        def same() -> bool:
+            nonlocal seen
+            now, at = [self.container(service, node) for node in self.nodes[1:]], time.monotonic()
+            if now != seen[0]:
+                seen = (now, at)
+            return all(now) and at - seen[1] >= seconds
+
+        eventually(same, 180, self.said, pause=1)
 
     def said(self) -> str:
         """The tasks of the server over all nodes, and what each of its ranks says."""
