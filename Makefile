@@ -40,8 +40,8 @@ run:
 STACK_TESTS := tests/swarm
 # Three nodes want the machine without the one of the others.
 NODES_TESTS := tests/swarm/test_nodes.py
-# More at once than two processors: more than half of their time is waits.
-TOGETHER := --numprocesses 4 --dist loadfile
+# One more than the two processors of a small machine, as tests also wait.
+TOGETHER := --numprocesses 3 --dist loadfile
 ENGINES := --timeout 1200 --durations 20
 
 test: $(if $(ARGS),$(if $(findstring $(STACK_TESTS),$(ARGS)),setup-lab,setup-dev),setup-smoke)
