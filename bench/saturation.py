@@ -58,7 +58,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--servers", type=int, nargs="+", default=[1, 4, 16])
     options.add_argument("--slots", type=int, nargs="+")
-    options.add_argument("--scale", type=float, nargs="+", default=[64, 32, 16])
+    options.add_argument("--scale", type=float, nargs="+", default=[32, 32, 16])
     options.add_argument("--rounds", type=int, default=16, help="calls for each slot")
     options.add_argument("--turns", type=int, default=1, help="passes of loop and Sparky, in turn")
     options.add_argument("--url", help="a real engine, in place of those that are played")
