@@ -22,7 +22,7 @@ from sparky.settings import failpoints
 log = structlog.get_logger(__name__)
 
 
-class Told(Task):  # type: ignore[type-arg]  # Celery's class takes no types when it runs
+class Terse(Task):  # type: ignore[type-arg]  # Celery's class takes no types when it runs
     """A task of which an error that has a name is a line in the log, and any other one a traceback.
 
     Here come those of the farm's own trade, such as a database that is away. Nothing is lost by them:
@@ -44,7 +44,7 @@ def stage(name: str) -> Task[Any, Any]:
         failpoints.reach(f"{done.stage}.before-{'next' if done.onward else 'send'}")
         ring(app, done.bells)
 
-    @app.task(base=Told, name=f"sparky.{name}", bind=True)
+    @app.task(base=Terse, name=f"sparky.{name}", bind=True)
     def task(self: Any, step_id: int, label: str) -> str:
         done = perform(
             step_id, BODIES[name], context.here(),
@@ -70,19 +70,19 @@ rollup = stage("rollup")
 publish = stage("publish")
 
 
-@app.task(base=Told, name="sparky.sweep", bind=True)
+@app.task(base=Terse, name="sparky.sweep", bind=True)
 def sweep(self: Any) -> str:
     """Ring for what waits although it could run, and stop what has killed its workers."""
     return sweeping.sweep(app, context.here(), worker=self.request.hostname)
 
 
-@app.task(base=Told, name="sparky.tick")
+@app.task(base=Terse, name="sparky.tick")
 def tick() -> str:
     """Start the runs of the schedules that are due."""
     return ticking.tick(app, context.here())
 
 
-@app.task(base=Told, name="sparky.prune")
+@app.task(base=Terse, name="sparky.prune")
 def prune() -> str:
     """Forget what the policy keeps no longer."""
     return ticking.prune(context.here())

@@ -83,3 +83,18 @@ def test_a_connection_in_somebody_s_transaction_is_not_handed_out(engine: sa.Eng
     assert once(engine, FARMS, {}).scalars() == []
     with statement(engine) as connection:
         assert connection.execute(FARMS).scalars().all() == []
+
+
+def test_a_query_by_sqlalchemy_alone_commits_by_itself_and_survives_its_server(
+    engine: sa.Engine, database: str
+) -> None:
+    """What it wrote another connection sees; a server that ends in its middle is an error that passes."""
+    with statement(engine) as connection:
+        connection.execute(PUT, {"farm": "day", "reason": "lunch"})
+        other = connect(database)
+        assert once(other, FARMS, {}).scalars() == ["day"]
+        other.dispose()
+    with pytest.raises(Transient, match="does not answer"), statement(engine) as connection:
+        connection.execute(sa.text("SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(60)"))
+    with statement(engine) as connection:
+        assert connection.execute(FARMS).scalars().all() == ["day"]
