@@ -22,8 +22,20 @@ MOST = 200
 SETTLING = timedelta(seconds=5)
 """A message that was sent less than this long ago may not have arrived yet."""
 
+# Of the stage that is wanted, in the order of an index, and no more of them than count: so many that
+# are rung for already leave so much room.
+ROOM = """
+    :most - (
+        SELECT count(*) FROM (
+            SELECT FROM steps AS rung
+            WHERE rung.farm = :farm AND rung.stage = wanted.stage
+              AND rung.state = 'waiting' AND rung.rung_at IS NOT NULL
+            ORDER BY rung.rung_at LIMIT :most
+        ) AS taken
+    )"""
+
 # One statement: the oldest waiting steps of each stage, as many as there is room for.
-_WAKE = """
+_WAKE = f"""
     UPDATE steps SET rung_at = now()
     WHERE id IN (
         SELECT chosen.id
@@ -34,17 +46,13 @@ _WAKE = """
               AND waiting.state = 'waiting' AND waiting.rung_at IS NULL
               AND (waiting.not_before IS NULL OR waiting.not_before <= now())
             ORDER BY waiting.order_at, waiting.id
-            LIMIT greatest(0, :most - (
-                SELECT count(*) FROM steps AS rung
-                WHERE rung.farm = :farm AND rung.stage = wanted.stage
-                  AND rung.state = 'waiting' AND rung.rung_at IS NOT NULL
-            ))
+            LIMIT {ROOM}
             FOR UPDATE SKIP LOCKED
         ) AS chosen
     )
     AND NOT EXISTS (SELECT FROM paused WHERE paused.farm = :farm)
     RETURNING id, job_id, stage, position, order_at
-"""
+"""  # noqa: S608 (constants alone)
 
 _LOST = """
     UPDATE steps SET rung_at = now()
@@ -149,7 +157,7 @@ class Dispatch(Desk):
         with self._begin("hand_back") as connection:
             mine = (
                 sa.select(c.id)
-                .where(c.farm == self.farm, c.state == "running", c.worker == worker)
+                .where(c.farm == self.farm, c.lease_until.is_not(None), c.worker == worker)
                 # What it is just completing is not put back.
                 .with_for_update(skip_locked=True)
             )

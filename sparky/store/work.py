@@ -21,7 +21,7 @@ from sparky.retries import Anew, Decision, Stop, Wait
 from sparky.store import tables as t
 from sparky.store.connection import LATER
 from sparky.store.desk import OPEN, Bell, Desk, finish
-from sparky.store.dispatch import MOST, label, wake, wake_alone
+from sparky.store.dispatch import MOST, ROOM, label, wake, wake_alone
 
 _CLAIM = sa.text("""
     WITH taken AS (
@@ -34,8 +34,8 @@ _CLAIM = sa.text("""
     ), begun AS (
         -- Only a job's first stage writes its row here: a claim that locked a step and then a job
         -- would meet what ends a step, which locks them the other way round.
-        UPDATE jobs SET state = 'running' FROM taken
-        WHERE jobs.id = taken.job_id AND taken.stage = 'fetch' AND jobs.state = 'waiting'
+        UPDATE jobs SET state = 'running'
+        WHERE jobs.id = (SELECT job_id FROM taken WHERE stage = 'fetch') AND jobs.state = 'waiting'
     )
     SELECT taken.*, runs.id AS run_id, runs.since, runs.until, runs.options,
            repo.id AS repo_id, repo.name, repo.source, repo.location, repo.url
@@ -49,12 +49,13 @@ _CLAIM = sa.text("""
 _KEEP = sa.text("""
     UPDATE steps SET lease_until = now() + :lease
     WHERE id IN (
-        SELECT steps.id
-        FROM steps
-        JOIN unnest(CAST(:ids AS bigint[]), CAST(:attempts AS int[])) AS mine(id, attempt)
-          ON steps.id = mine.id AND steps.attempt = mine.attempt
-        WHERE steps.state = 'running'
-        FOR UPDATE OF steps SKIP LOCKED
+        SELECT kept.id
+        FROM unnest(CAST(:ids AS bigint[]), CAST(:attempts AS int[])) AS mine(id, attempt)
+        CROSS JOIN LATERAL (
+            SELECT held.id FROM steps AS held
+            WHERE held.id = mine.id AND held.attempt = mine.attempt AND held.state = 'running'
+            FOR UPDATE SKIP LOCKED
+        ) AS kept
     )
     RETURNING id
 """)
@@ -62,7 +63,9 @@ _KEEP = sa.text("""
 # What ends a step begins so: the job's row is locked first, so that there is no deadlock; the step
 # ends if this attempt still holds it; and what may be rung for is counted. All of it, with what
 # follows, is one statement, so it counts whole or not at all and takes one round trip.
-_ENDED = """
+# Who waits is asked for in the order of an index: else Postgres may think it as well to read all steps
+# until one is found, which, where none waits, are all that there are.
+_ENDED = f"""
     WITH job AS (
         SELECT jobs.id, jobs.run_id, runs.priority, repositories.name
         FROM jobs
@@ -80,20 +83,17 @@ _ENDED = """
         RETURNING steps.job_id
     ), room AS (
         SELECT wanted.stage,
-               :most - (
-                   SELECT count(*) FROM steps AS rung
-                   WHERE rung.farm = :farm AND rung.stage = wanted.stage
-                     AND rung.state = 'waiting' AND rung.rung_at IS NOT NULL
-               ) AS free,
-               EXISTS (
-                   SELECT FROM steps AS silent
+               {ROOM} AS free,
+               (
+                   SELECT true FROM steps AS silent
                    WHERE silent.farm = :farm AND silent.stage = wanted.stage
                      AND silent.state = 'waiting' AND silent.rung_at IS NULL
                      AND (silent.not_before IS NULL OR silent.not_before <= now())
-               ) AS silent
+                   ORDER BY silent.order_at, silent.id LIMIT 1
+               ) IS NOT NULL AS silent
         FROM unnest(CAST(:stages AS text[])) AS wanted(stage)
         WHERE NOT EXISTS (SELECT FROM paused WHERE paused.farm = :farm)
-    )"""
+    )"""  # noqa: S608 (constants alone)
 _COLUMNS = """
             activities = coalesce(CAST(:activities AS int), jobs.activities),
             chunks = coalesce(CAST(:chunks AS int), jobs.chunks),

@@ -301,6 +301,6 @@ def test_a_fence_without_its_attempt_is_caught(
     monkeypatch.setattr("sparky.store.work._mine", loose)
     mutate(monkeypatch, "sparky.store.work._ADVANCE", "AND steps.attempt = :attempt", "")
     mutate(monkeypatch, "sparky.store.work._CLOSE", "AND steps.attempt = :attempt", "")
-    mutate(monkeypatch, "sparky.store.work._KEEP", "AND steps.attempt = mine.attempt", "")
+    mutate(monkeypatch, "sparky.store.work._KEEP", "AND held.attempt = mine.attempt", "")
     with pytest.raises(Exception):  # noqa: B017, PT011 — however it shows
         play(servers, HUNT)

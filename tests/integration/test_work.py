@@ -142,7 +142,7 @@ def test_an_error_ends_its_step_whatever_it_quotes(farm: Farm) -> None:
     [
         ("_ADVANCE", "AND steps.attempt = :attempt", None),
         ("_CLOSE", "AND steps.attempt = :attempt", "done"),
-        ("_KEEP", "AND steps.attempt = mine.attempt", None),
+        ("_KEEP", "AND held.attempt = mine.attempt", None),
     ],
 )
 def test_it_is_the_attempt_that_fences_a_late_worker_off(

@@ -1,0 +1,105 @@
+"""How much the farm's statements read in a real Postgres, whatever it believes of its tables."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+import sqlalchemy as sa
+
+from sparky.model import Window
+from sparky.store.connection import connect
+from sparky.store.dispatch import Dispatch
+from sparky.store.runs import Runs
+from sparky.store.work import Work
+from tests.servers import Servers
+
+WINDOW = Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC))
+FEW, MANY, DONE = 500, 4000, 40
+
+REPOS = sa.text("""
+    INSERT INTO repositories (id, name, source, location, url)
+    SELECT 'git:' || n, 'me/' || n, 'git', '/srv/' || n, '' FROM generate_series(1, :count) AS n
+    RETURNING id
+""")
+FLUSH = sa.text("SELECT pg_stat_force_next_flush()")
+READ = sa.text("""
+    SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE relname IN ('steps', 'jobs'))
+         + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname IN ('steps', 'jobs'))
+""")
+
+
+class Night:
+    """A run over so many repositories, driven by hand over one connection."""
+
+    def __init__(self, url: str, repositories: int, analysed: str) -> None:
+        self.engine = connect(url, pool=1)
+        runs = Runs(self.engine, farm="main")
+        self._work = Work(self.engine, farm="main")
+        self._dispatch = Dispatch(self.engine, farm="main")
+        with self.engine.begin() as connection:
+            repos = connection.execute(REPOS, {"count": repositories}).scalars().all()
+        if analysed == "when there was little":
+            self._go(runs.start("first", WINDOW, repos[:3], {})[0].step_id)
+            self._analyse()
+        self._bells = [bell.step_id for bell in runs.start("night", WINDOW, repos, {})]
+        if analysed == "when all waited":
+            self._analyse()
+
+    def read(self) -> int:
+        """Rows of steps and jobs, and entries of their indexes, read by so many repositories."""
+        before = self._read()
+        for _ in range(DONE):
+            if not self._bells:
+                self._bells = [bell.step_id for bell in self._dispatch.wake()]
+            self._go(self._bells.pop(0))
+        return self._read() - before
+
+    def _go(self, step_id: int) -> None:
+        """Take a repository from its first step to its digest, as one worker does."""
+        work, keys = self._work, {"fetch": (), "chunk": ("k",), "summarize": (), "rollup": ()}
+        claim = work.claim(step_id, worker="w", lease=60)
+        while claim is not None:
+            assert work.keep([claim], lease=60)
+            last = claim.stage == "rollup"
+            ended = work.complete(
+                claim,
+                keys=keys[claim.stage],
+                outcome="done" if last else None,
+                onward=keys,
+                worker="w",
+                lease=60,
+            )
+            assert ended is not None
+            claim = ended.onward
+            if not last and claim is None:
+                claim = work.claim(ended.bells[0].step_id, worker="w", lease=60)
+
+    def _analyse(self) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(sa.text("ANALYZE"))
+
+    def _read(self) -> int:
+        with self.engine.connect() as connection:
+            connection.execute(FLUSH)
+            connection.commit()
+            return int(connection.execute(READ).scalar_one())
+
+
+@pytest.mark.parametrize("analysed", ["at no time", "when there was little", "when all waited"])
+def test_a_repository_costs_no_more_where_many_wait(servers: Servers, analysed: str) -> None:
+    """Its steps read as much of the tables where eight times as many wait, whenever Postgres last
+    looked what is in them; only who rings for twenty more may read them once."""
+    few, many = (_read(servers, count, analysed) for count in (FEW, MANY))
+    rings, tables = DONE // 20, 2
+    assert many < 1.2 * few + rings * tables * MANY
+
+
+def _read(servers: Servers, count: int, analysed: str) -> int:
+    """What a few repositories read of a fresh database, where so many wait."""
+    servers.empty()
+    night = Night(servers.database_url, count, analysed)
+    try:
+        return night.read()
+    finally:
+        night.engine.dispose()
