@@ -389,13 +389,22 @@ def test_the_broker_holds_few_messages_whatever_the_backlog(farm: Farm) -> None:
 
 
 def test_a_small_repository_does_not_wait_for_a_giant(farm: Farm) -> None:
-    """Its first chunk comes before the giant's hundredth, and the giant's first before its own."""
-    giant = farm.chunked(300)
+    """Its first chunk comes before the giant's thirtieth, and the giant's first before its own."""
+    giant, small = farm.chunked(300), farm.chunked(1, run="r2")
+    order = _all_to_ring_for(farm)
+    assert order.index(giant[0]) < order.index(small[0]) < order.index(giant[30])
+
+
+def test_what_takes_longer_to_end_begins_sooner(farm: Farm) -> None:
+    """All chunks of a repository that has some come before one's only chunk, made just before."""
+    only, several = farm.chunked(1), farm.chunked(9, run="r2")
+    assert _all_to_ring_for(farm) == [*several, *only]
+
+
+def _all_to_ring_for(farm: Farm) -> list[int]:
+    """All steps that wait, in the order of work."""
     farm.run_sql("UPDATE steps SET rung_at = NULL WHERE state = 'waiting'")
-    small = farm.chunked(1, run="r2")
-    farm.run_sql("UPDATE steps SET rung_at = NULL WHERE state = 'waiting'")
-    order = [bell.step_id for bell in farm.dispatch.wake(most=400)]
-    assert order.index(giant[0]) < order.index(small[0]) < order.index(giant[100])
+    return [bell.step_id for bell in farm.dispatch.wake(most=400)]
 
 
 def test_new_repositories_come_first_then_the_longest_unread(farm: Farm) -> None:
