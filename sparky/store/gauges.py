@@ -15,6 +15,7 @@ WINDOW = 60
 LATEST = 50_000
 """Engine calls that are looked at for a rate, at most: their table is large, and has no index on time."""
 
+# Which steps wait or run is written as their three indexes have it: most steps have ended long ago.
 STEPS = """
 SELECT stage,
        count(*) FILTER (WHERE state = 'waiting') AS waiting,
@@ -23,7 +24,11 @@ SELECT stage,
        count(*) FILTER (WHERE state = 'running' AND lease_until < now()) AS expired,
        coalesce(extract(epoch FROM now() - min(greatest(order_at, not_before))
            FILTER (WHERE state = 'waiting')), 0) AS age
-FROM steps WHERE farm = :farm AND state IN ('waiting', 'running') GROUP BY stage
+FROM steps
+WHERE farm = :farm AND (state = 'waiting' AND rung_at IS NULL
+                        OR state = 'waiting' AND rung_at IS NOT NULL
+                        OR lease_until IS NOT NULL)
+GROUP BY stage
 """
 
 RUNS = """

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sparky.model import Window
 from sparky.store.connection import connect
 from sparky.store.dispatch import Dispatch
+from sparky.store.gauges import snapshot
 from sparky.store.runs import Runs
 from sparky.store.work import Work
 from tests.servers import Servers
@@ -24,8 +25,20 @@ REPOS = sa.text("""
 """)
 FLUSH = sa.text("SELECT pg_stat_force_next_flush()")
 READ = sa.text("""
-    SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE relname IN ('steps', 'jobs'))
-         + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname IN ('steps', 'jobs'))
+    SELECT (SELECT sum(seq_tup_read) FROM pg_stat_user_tables WHERE relname = ANY(:tables))
+         + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname = ANY(:tables))
+""")
+ENDED = sa.text("""
+    WITH run AS (
+        INSERT INTO runs (id, farm, since, until, state, pending, finished_at)
+        VALUES ('old', 'main', now() - interval '1 day', now(), 'done', 0, now()) RETURNING id
+    ), ended AS (
+        INSERT INTO jobs (run_id, repository_id, stage, state, finished_at)
+        SELECT run.id, repositories.id, 'rollup', 'done', now() FROM run, repositories RETURNING id
+    )
+    INSERT INTO steps (job_id, farm, stage, state, ended_at)
+    SELECT ended.id, 'main', stage, 'done', now()
+    FROM ended, unnest(ARRAY['fetch', 'chunk', 'rollup']) AS stage
 """)
 
 
@@ -80,10 +93,15 @@ class Night:
             connection.execute(sa.text("ANALYZE"))
 
     def _read(self) -> int:
-        with self.engine.connect() as connection:
-            connection.execute(FLUSH)
-            connection.commit()
-            return int(connection.execute(READ).scalar_one())
+        return so_far(self.engine, "steps", "jobs")
+
+
+def so_far(engine: sa.Engine, *tables: str) -> int:
+    """Rows of these tables and entries of their indexes, read by whoever has told by now."""
+    with engine.connect() as connection:
+        connection.execute(FLUSH)
+        connection.commit()
+        return int(connection.execute(READ, {"tables": list(tables)}).scalar_one())
 
 
 @pytest.mark.parametrize("analysed", ["at no time", "when there was little", "when all waited"])
@@ -93,6 +111,20 @@ def test_a_repository_costs_no_more_where_many_wait(servers: Servers, analysed: 
     few, many = (_read(servers, count, analysed) for count in (FEW, MANY))
     rings, tables = DONE // 20, 2
     assert many < 1.2 * few + rings * tables * MANY
+
+
+def test_a_look_at_the_farm_reads_nothing_that_has_ended(database: str) -> None:
+    """Who watches it asks each few seconds, and what has ended is kept for months."""
+    engine = connect(database, pool=1)
+    with engine.begin() as connection:
+        connection.execute(REPOS, {"count": MANY})
+        connection.execute(ENDED)
+        connection.execute(sa.text("ANALYZE"))
+    before = so_far(engine, "steps")
+    assert snapshot(engine, "main").steps == []
+    read = so_far(engine, "steps") - before
+    engine.dispose()
+    assert read < 10
 
 
 def _read(servers: Servers, count: int, analysed: str) -> int:
