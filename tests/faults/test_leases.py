@@ -268,11 +268,11 @@ def mutate(monkeypatch: pytest.MonkeyPatch, name: str, right: str, wrong: str) -
 @pytest.mark.parametrize(
     ("module", "name", "right", "wrong"),
     [
-        ("sparky.store.work", "_CLAIM", "AND state = 'waiting'", ""),
-        ("sparky.store.work", "_CLAIM", "attempt = attempt + 1", "attempt = attempt"),
-        ("sparky.store.work", "_ADVANCE", "jobs.pending - 1", "jobs.pending - 2"),
-        ("sparky.store.work", "_ADVANCE", "WHERE counted.opens", ""),
-        ("sparky.store.work", "_ADVANCE", "at_once::int", "0"),
+        ("sparky.store.work", "CLAIM", "AND state = 'waiting'", ""),
+        ("sparky.store.work", "CLAIM", "attempt = attempt + 1", "attempt = attempt"),
+        ("sparky.store.work", "ADVANCE", "jobs.pending - 1", "jobs.pending - 2"),
+        ("sparky.store.work", "ADVANCE", "WHERE counted.opens", ""),
+        ("sparky.store.work", "ADVANCE", "at_once::int", "0"),
     ],
 )
 def test_mutated_sql_is_caught(
@@ -299,8 +299,8 @@ def test_a_fence_without_its_attempt_is_caught(
         return (t.steps.c.id == claim.step_id, t.steps.c.state == "running")
 
     monkeypatch.setattr("sparky.store.work._mine", loose)
-    mutate(monkeypatch, "sparky.store.work._ADVANCE", "AND steps.attempt = :attempt", "")
-    mutate(monkeypatch, "sparky.store.work._CLOSE", "AND steps.attempt = :attempt", "")
-    mutate(monkeypatch, "sparky.store.work._KEEP", "AND held.attempt = mine.attempt", "")
+    mutate(monkeypatch, "sparky.store.work.ADVANCE", "AND steps.attempt = :attempt", "")
+    mutate(monkeypatch, "sparky.store.work.CLOSE", "AND steps.attempt = :attempt", "")
+    mutate(monkeypatch, "sparky.store.work.KEEP", "AND held.attempt = mine.attempt", "")
     with pytest.raises(Exception):  # noqa: B017, PT011 — however it shows
         play(servers, HUNT)

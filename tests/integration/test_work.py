@@ -140,9 +140,9 @@ def test_an_error_ends_its_step_whatever_it_quotes(farm: Farm) -> None:
 @pytest.mark.parametrize(
     ("name", "fence", "outcome"),
     [
-        ("_ADVANCE", "AND steps.attempt = :attempt", None),
-        ("_CLOSE", "AND steps.attempt = :attempt", "done"),
-        ("_KEEP", "AND held.attempt = mine.attempt", None),
+        ("ADVANCE", "AND steps.attempt = :attempt", None),
+        ("CLOSE", "AND steps.attempt = :attempt", "done"),
+        ("KEEP", "AND held.attempt = mine.attempt", None),
     ],
 )
 def test_it_is_the_attempt_that_fences_a_late_worker_off(
@@ -156,7 +156,7 @@ def test_it_is_the_attempt_that_fences_a_late_worker_off(
     farm.claim(step, "w2")
 
     def speak() -> bool:
-        if name == "_KEEP":
+        if name == "KEEP":
             return farm.work.heartbeat(late, lease=60)
         return farm.work.complete(late, outcome=outcome) is not None
 
