@@ -1,4 +1,4 @@
-"""The statements by which a step is claimed, kept and ended. Who may, is said in them."""
+"""The statements by which a step is claimed, kept and ended, each with its own fence."""
 
 from __future__ import annotations
 
