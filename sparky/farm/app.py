@@ -16,7 +16,7 @@ from kombu import Queue
 from sparky import settings as configuration
 from sparky.errors import UsageError
 from sparky.farm import alive, logs, monitor
-from sparky.farm.steady import Every
+from sparky.farm.steady import Every, steady_now
 from sparky.farm.together import Together
 from sparky.store.tables import STAGES
 
@@ -87,7 +87,10 @@ def _configuration(settings: configuration.Settings) -> dict[str, Any]:
                 "schedule": Every(TICK_SECONDS),
                 "options": {"expires": EXPIRES_SECONDS},
             },
-            "prune": {"task": "sparky.prune", "schedule": crontab(hour=3, minute=17)},
+            "prune": {
+                "task": "sparky.prune",
+                "schedule": crontab(hour=3, minute=17, nowfun=steady_now),
+            },
         },
         "timezone": "UTC",
     }

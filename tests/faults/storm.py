@@ -114,7 +114,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="sparky-storm-") as made:
         folder = options.keep or Path(made)
         folder.mkdir(parents=True, exist_ok=True)
-        report = storm(size, options.seed, folder, own_disk=own_disk)
+        try:
+            report = storm(size, options.seed, folder, own_disk=own_disk)
+        except AssertionError:
+            for log in sorted(folder.glob("*.log")):
+                say(f"--- the end of {log.name}\n{log.read_text(errors='replace')[-3000:]}")
+            raise
     text = json.dumps(asdict(report) | {"sound": report.sound}) if options.json else table(report)
     sys.stdout.write(f"{text}\n")
     return 0 if report.sound else 1
