@@ -37,7 +37,8 @@ class Policy:
 
 
 # Each deletes up to :batch rows older than :before. What is locked is left to the next night.
-# Repositories are walked one by one, as activities are indexed by them.
+# Repositories are walked one by one, as activities are indexed by them. One that is being worked on
+# may be read for an old window just now, and is left to the next night.
 _ACTIVITIES = """
     DELETE FROM activities USING (
         SELECT old.repository_id, old.key FROM repositories
@@ -46,6 +47,10 @@ _ACTIVITIES = """
             WHERE repository_id = repositories.id AND at < :before
             LIMIT :batch
         ) AS old
+        WHERE NOT EXISTS (
+            SELECT FROM jobs
+            WHERE jobs.repository_id = repositories.id AND jobs.state IN ('waiting', 'running')
+        )
         LIMIT :batch
     ) AS old
     WHERE activities.repository_id = old.repository_id AND activities.key = old.key

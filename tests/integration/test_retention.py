@@ -142,6 +142,22 @@ def test_open_runs_are_never_pruned(store: Store) -> None:
     assert (store.count("jobs"), store.count("runs")) == (1, 1)
 
 
+def test_what_is_being_worked_on_stays_whole(store: Store) -> None:
+    """A run over an old window keeps what it reads until it has ended; other repositories' goes."""
+    store.night(NOW - timedelta(days=400))
+    store.sql(
+        "INSERT INTO runs (id, farm, since, until, pending) VALUES"
+        " ('back', 'main', now() - interval '2 years', now() - interval '1 year', 1);"
+        "INSERT INTO jobs (run_id, repository_id) VALUES ('back', 'git:0')"
+    )
+    store.retention.prune(POLICY, now=NOW)
+    assert store.count("activities WHERE repository_id = 'git:0'") == 10
+    assert store.count("activities") == 10
+    store.sql("UPDATE jobs SET state = 'cancelled', finished_at = now() WHERE run_id = 'back'")
+    store.retention.prune(POLICY, now=NOW)
+    assert store.count("activities") == 0
+
+
 def test_the_latest_revisions_stay(store: Store) -> None:
     """Of nine revisions the policy keeps two: the last two."""
     store.sql(
