@@ -76,6 +76,7 @@ def _configuration(settings: configuration.Settings) -> dict[str, Any]:
             "socket_keepalive": True,
             "health_check_interval": 25,
         },
+        # All by one clock: beat looks at what comes first alone, and waits for it by its own clock.
         "beat_schedule": {
             "sweep": {
                 "task": "sparky.sweep",
