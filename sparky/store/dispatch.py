@@ -34,10 +34,12 @@ ROOM = """
         ) AS taken
     )"""
 
-# One statement: the oldest waiting steps of each stage, as many as there is room for.
+# One statement: the oldest waiting steps of each stage, as many as there is room for. Their ids are an
+# array, whose rows are fetched one by one: of a limit that it does not know, Postgres thinks that a
+# tenth of the table may come of it, and reads the whole table instead.
 _WAKE = f"""
     UPDATE steps SET rung_at = now()
-    WHERE id IN (
+    WHERE id = ANY (ARRAY(
         SELECT chosen.id
         FROM unnest(CAST(:stages AS text[])) AS wanted(stage)
         CROSS JOIN LATERAL (
@@ -49,14 +51,14 @@ _WAKE = f"""
             LIMIT {ROOM}
             FOR UPDATE SKIP LOCKED
         ) AS chosen
-    )
+    ))
     AND NOT EXISTS (SELECT FROM paused WHERE paused.farm = :farm)
     RETURNING id, job_id, stage, position, order_at
 """  # noqa: S608 (constants alone)
 
 _LOST = """
     UPDATE steps SET rung_at = now()
-    WHERE id IN (
+    WHERE id = ANY (ARRAY(
         SELECT id FROM steps
         WHERE farm = :farm AND stage = ANY(CAST(:stages AS text[]))
           AND state = 'waiting' AND rung_at IS NOT NULL
@@ -64,7 +66,7 @@ _LOST = """
           AND (not_before IS NULL OR not_before <= now())
           AND id <> ALL(CAST(:held AS bigint[]))
         FOR UPDATE SKIP LOCKED
-    )
+    ))
     AND NOT EXISTS (SELECT FROM paused WHERE paused.farm = :farm)
     RETURNING id, job_id, stage, position, order_at
 """

@@ -102,6 +102,13 @@ _REOPEN = sa.text("""
 """)
 
 
+# What is in the tables now, of which Postgres knows only what it saw when it last looked: it plans the
+# statements of a step by that, and where it saw next to nothing, some read all that waits. It looks by
+# itself once a minute, and where it does so while a run is written, it sees nothing of it.
+_ANALYZE = sa.text("ANALYZE jobs, steps")
+_MANY = 100
+"""So many jobs at once are worth a look."""
+
 _OWN = "run-"
 _DIGITS = 12
 """So many of its run's id are in the name of a farm of its own."""
@@ -206,7 +213,8 @@ def own_farm(run_id: str) -> str:
 def make(connection: sa.Connection, farm: str, wanted: Sequence[Wanted]) -> tuple[str, ...]:
     """Inside a transaction: write runs with their jobs and first steps; the ids of those made.
 
-    One that its schedule has made before is not made again, nor is one without repositories.
+    One that its schedule has made before is not made again, nor is one without repositories. Where
+    there are many jobs, Postgres is told to look at what is in their tables.
     """
     pairs = [(run.run_id, repo) for run in wanted for repo in run.repo_ids]
     made = connection.execute(
@@ -223,7 +231,10 @@ def make(connection: sa.Connection, farm: str, wanted: Sequence[Wanted]) -> tupl
             "repos": [repo for _, repo in pairs],
         },
     )
-    return tuple(made.scalars())
+    ids = tuple(made.scalars())
+    if len(pairs) >= _MANY:
+        connection.execute(_ANALYZE)
+    return ids
 
 
 def leave(connection: sa.Connection, repo_id: str) -> None:
