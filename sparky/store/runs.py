@@ -104,8 +104,9 @@ _REOPEN = sa.text("""
 
 # What is in the tables now, of which Postgres knows only what it saw when it last looked: it plans the
 # statements of a step by that, and where it saw next to nothing, some read all that waits. It looks by
-# itself once a minute, and where it does so while a run is written, it sees nothing of it.
-_ANALYZE = sa.text("ANALYZE jobs, steps")
+# itself once a minute, and where it does so while a run is written, it sees nothing of it. Nobody who
+# holds a table, such as a long VACUUM, is waited for.
+_ANALYZE = sa.text("ANALYZE (SKIP_LOCKED) jobs, steps")
 _MANY = 100
 """So many jobs at once are worth a look."""
 
