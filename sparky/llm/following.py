@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -53,7 +54,7 @@ class Following(Router):
         self._roster: dict[str, Hashable] = dict(look())
         self._over = threading.Event()
         self._complaint = ""
-        super().__init__([make(*entry) for entry in self._roster.items()], **options)
+        super().__init__(list(self._all_of(self._roster).values()), **options)
         threading.Thread(target=self._follow, name="roster", daemon=True).start()
 
     def close(self) -> None:
@@ -64,11 +65,13 @@ class Following(Router):
         """Let engines join and leave as the roster says now."""
         try:
             now = self._look()
-            fresh = {
-                name: self._make(name, made_of)
-                for name, made_of in now.items()
-                if self._roster.get(name) != made_of
-            }
+            fresh = self._all_of(
+                {
+                    name: made_of
+                    for name, made_of in now.items()
+                    if self._roster.get(name) != made_of
+                }
+            )
         except SparkyError as error:
             if str(error) != self._complaint:
                 log.warning("engines stay as they are", error=str(error))
@@ -85,6 +88,16 @@ class Following(Router):
             self._roster[name] = now[name]
             self.join(member)
             log.info("engine joins", server=name)
+
+    def _all_of(self, wanted: Roster) -> dict[str, Member]:
+        """An engine of each entry, or none: what was made before one that cannot be is closed."""
+        made: dict[str, Member] = {}
+        with ExitStack() as undo:
+            for name, made_of in wanted.items():
+                made[name] = self._make(name, made_of)
+                undo.callback(made[name].close)
+            undo.pop_all()
+        return made
 
     def _follow(self) -> None:
         while not self._over.wait(self._every):

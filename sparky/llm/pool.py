@@ -64,7 +64,7 @@ class Pool:
             idle = [seat for seat in gone if seat.unused]
             self._wake()
         for seat in idle:
-            seat.close()
+            seat.member.close()
 
     def seats(self) -> tuple[Seat, ...]:
         """The engines with how they fare, for people who look."""
@@ -78,7 +78,7 @@ class Pool:
             seats = tuple(self._seats)
             self._wake()
         for seat in seats:
-            seat.close()
+            seat.member.close()
 
     def _wake(self) -> None:
         for room in self._rooms.values():

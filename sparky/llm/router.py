@@ -159,7 +159,7 @@ class Router(Pool):
                 room.notify(1 + max(0, seat.limiter.limit - before))
                 last = seat.unused
             if last:
-                seat.close()
+                seat.member.close()
 
     def _judge(self, seat: Seat, prompt: Prompt, answer: Answer) -> None:
         if answer.model != seat.model:
@@ -293,7 +293,7 @@ class Router(Pool):
             last = seat.unused
             self._wake()
         if last:
-            seat.close()
+            seat.member.close()
         if error is None:
             log.info("engine answers", server=member.name, model=model)
         else:

@@ -34,6 +34,12 @@ class Member:
     """How large a part it gets, compared with others of its tier."""
     max_in_flight: int | None = None
 
+    def close(self) -> None:
+        """Close its connections."""
+        self.backend.close()
+        if self.trial is not None:
+            self.trial.close()
+
 
 class Seat:
     """What a pool knows of a member. The pool's lock guards it.
@@ -84,12 +90,6 @@ class Seat:
     def unused(self) -> bool:
         """Whether it has left and ended all that it had begun."""
         return self.gone and not self.in_flight and not self.trying
-
-    def close(self) -> None:
-        """Close its connections."""
-        self.member.backend.close()
-        if self.member.trial is not None:
-            self.member.trial.close()
 
     def callers(self, engine: Engine) -> int:
         """How many callers at once are worth having: the limit is found by what they ask."""

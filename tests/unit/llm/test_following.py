@@ -118,19 +118,24 @@ def test_a_roster_that_cannot_be_read_changes_nothing(error: Exception) -> None:
 
 
 def test_an_engine_that_cannot_be_made_changes_nothing() -> None:
-    """A key that no header can hold is a slip of the pen too; the next look follows again."""
+    """A key that no header can hold is a slip of the pen too; the next look follows again, and no
+    connection of those looked at before stays open."""
     roster = {"one": "a"}
+    closed: list[str] = []
 
     def make(name: str, made_of: str) -> Member:
         if made_of == "wrong key":
             raise UsageError("the engine's API key has a space")
-        return member(Machine(made_of), name=name)
+        machine = Machine(made_of)
+        machine.close = lambda: closed.append(made_of)  # type: ignore[method-assign]
+        return member(machine, name=name)
 
     pool = Following(lambda: dict(roster), make, every=NEVER)
     try:
-        roster = {"one": "wrong key", "two": "b"}
+        roster = {"two": "b", "one": "wrong key"}
         pool.keep_up()
         assert names(pool) == {"one"}
+        assert closed == ["b"]
         roster = {"one": "c"}
         pool.keep_up()
         assert answers(pool) == {"by c"}
