@@ -86,6 +86,12 @@ def test_a_run_over_what_is_followed_goes_through_the_farm(farm: Farm, tmp_path:
     """Add a repository, start a run, watch it end; a quiet one is skipped, Flower knows the name."""
     clone = tmp_path / "followed.git"
     subprocess.run(["git", "clone", "-q", "--bare", str(ROOT), str(clone)], check=True)
+    # On a branch also where this checkout is on none, which a digest would have to tell.
+    for words in (
+        ("update-ref", "refs/heads/main", "HEAD"),
+        ("symbolic-ref", "HEAD", "refs/heads/main"),
+    ):
+        subprocess.run(["git", "-C", str(clone), *words], check=True)
     assert farm.sparky("repos", "add", str(clone)).returncode == 0
     # A window without activity needs no engine, and makes no digest.
     started = farm.sparky("runs", "start", "--since", "2001-01-01", "--until", "2001-01-02")
