@@ -30,6 +30,7 @@ class Member:
         words: arguments of `celery`.
         settings: what it is told.
         app: where it finds its Celery app.
+        root: the checkout whose code it runs.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Member:
     folder: Path
     app: str = "sparky.farm.app"
     extra: Mapping[str, str] = field(default_factory=dict)
+    root: Path = ROOT
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
 
@@ -58,11 +60,11 @@ class Member:
         """It dies with us, and its children with it in the end: `kill` takes the whole group."""
         launcher = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid())]
         program = [sys.executable, "-m", "celery", "-A", self.app, *self.words]
-        environment = child_env(self.settings) | {"PYTHONPATH": str(ROOT)} | dict(self.extra)
+        environment = child_env(self.settings) | {"PYTHONPATH": str(self.root)} | dict(self.extra)
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
                 [*launcher, str(int(signal.SIGKILL)), "-1", "-1", *program],
-                cwd=ROOT,
+                cwd=self.root,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -101,6 +103,7 @@ class Crew:
     def __init__(self, members: Sequence[Member]) -> None:
         self.members = {member.name: member for member in members}
         self._closing = threading.Event()
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._keep, daemon=True)
         for member in members:
             member.start()
@@ -108,9 +111,21 @@ class Crew:
 
     def _keep(self) -> None:
         while not self._closing.wait(0.2):
-            for member in list(self.members.values()):
-                if not member.runs:
-                    member.start()
+            with self._lock:
+                for member in self.members.values():
+                    if not member.runs:
+                        member.start()
+
+    def replace(self, member: Member) -> None:
+        """Tell the one of that name to stop, and let this one follow it once it has."""
+        with self._lock:
+            before = self.members.pop(member.name)
+        assert before.process is not None
+        before.process.terminate()
+        before.process.wait(90)
+        member.start()
+        with self._lock:
+            self.members[member.name] = member
 
     def close(self) -> None:
         self._closing.set()
