@@ -1,9 +1,8 @@
 """A rolling update in the middle of a run: `python -m tests.faults.update --older ../sparky-before`.
 
-The same repositories are read twice. The first time all workers and beat are of this checkout. The second
-time they are of the older one, whose database has the newer schema already, and one after another is told
-to stop and is followed by one of this checkout. Then Postgres' rows are asked what came of it. Digests may
-differ where the older one asks or tells otherwise.
+The same repositories are read twice, by workers and beat of an older checkout, whose database has the newer
+schema already. The second time one after another is told to stop and is followed by one of this checkout.
+Then Postgres' rows are asked what came of it. Digests may differ where the older one asks or tells otherwise.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class Updated:
 
     digests: int
     different: dict[str, list[str]]
-    """The repositories whose digests are not those of this checkout alone, and in what."""
+    """The repositories whose digests are not those of the older checkout alone, and in what."""
     wrong: dict[str, int]
     together: int
     """Steps that ended while both versions were at work."""
@@ -45,14 +44,13 @@ def update(size: Size, folder: Path, *, older: Path) -> Updated:
     """Both runs, and what came of the second."""
     with world(size, folder, own_disk=False) as here:
         rows = Rows(here.engine)
-        with crew(workers(here.near, folder, far=here.far)):
+        with crew(_of(older, here)) as hands:
             begin(here)
             _end(rows, size)
-        clean = audit.digests(here.engine)
-        steps = rows.one(DONE)
-        say(f"{len(here.repos)} repositories, {steps} steps; the same with an update")
-        trouble(here.engine_url, "slow", slowness=size.slowness)
-        with crew(_of(older, here)) as hands:
+            clean = audit.digests(here.engine)
+            steps = rows.one(DONE)
+            say(f"{len(here.repos)} repositories, {steps} steps; the same with an update")
+            trouble(here.engine_url, "slow", slowness=size.slowness)
             begin(here)
             together = _replace(hands, here, steps, size)
             _end(rows, size)
